@@ -1,0 +1,33 @@
+"""BiLSTM taggers as first-class Hugging Face models.
+
+Importing the package registers configuration, models and tokenizer with the Auto classes of transformers, for local
+use and, as remote code, for whoever loads a pushed checkpoint without this package.
+"""
+
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer
+
+from .models.configuration_bilstm import BiLstmConfig
+from .models.crf import LinearChainCrf
+from .models.modeling_bilstm import BiLstmForTokenClassification, BiLstmModel
+from .models.tokenization_bilstm import BiLstmTokenizer
+from .version import __version__
+
+AutoConfig.register(BiLstmConfig.model_type, BiLstmConfig, exist_ok=True)
+AutoModel.register(BiLstmConfig, BiLstmModel, exist_ok=True)
+AutoModelForTokenClassification.register(BiLstmConfig, BiLstmForTokenClassification, exist_ok=True)
+AutoTokenizer.register(BiLstmConfig, fast_tokenizer_class=BiLstmTokenizer, exist_ok=True)
+
+# Saving one of these also saves its code and names it in `auto_map`, for `trust_remote_code=True`.
+BiLstmConfig.register_for_auto_class()
+BiLstmModel.register_for_auto_class("AutoModel")
+BiLstmForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
+BiLstmTokenizer.register_for_auto_class("AutoTokenizer")
+
+__all__ = [
+    "BiLstmConfig",
+    "BiLstmForTokenClassification",
+    "BiLstmModel",
+    "BiLstmTokenizer",
+    "LinearChainCrf",
+    "__version__",
+]

@@ -1,0 +1,159 @@
+"""The command `hf-bilstm`: train, evaluate, predict.
+
+Libraries are imported inside the commands, so that `--help` and errors in the arguments come at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+USAGE = """usage: hf-bilstm COMMAND ...
+
+commands (each has --help):
+  train CONFIG.yaml [--key value ...]      train a tagger from a recipe
+  evaluate MODEL [--data_dir DIR ...]      score a trained tagger
+  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command named by the first argument; bad input ends in one line that says what to do."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    commands: dict[str, Callable[[Sequence[str]], None]] = {"train": train, "evaluate": evaluate, "predict": predict}
+    if not arguments or arguments[0] not in commands:
+        wants_help = bool(arguments) and arguments[0] in ("-h", "--help")
+        print(USAGE, file=sys.stdout if wants_help else sys.stderr)
+        raise SystemExit(0 if wants_help else 2)
+    try:
+        commands[arguments[0]](arguments[1:])
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"hf-bilstm {arguments[0]}: {error}") from error
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Train a tagger from a recipe and print its scores.
+
+    Args:
+        arguments: A YAML file, then `--key value` pairs that stand over it.
+    """
+    from hf_bilstm.training.arguments import read_recipe
+
+    config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    recipe = read_recipe(config_file, arguments[1:] if config_file else arguments)
+    from hf_bilstm.training.run import train as run
+
+    results = run(recipe)
+    for split in ("validation", "test"):
+        if split in results:
+            print(f"\n{split}\n{format_scores(results[split])}")
+    print(f"\nSaved to {recipe.training.output_dir}")
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Score a trained tagger and print a table.
+
+    Args:
+        arguments: A model, then options; data options stand over those that the model was trained with.
+    """
+    parser = ArgumentParser(
+        prog="hf-bilstm evaluate",
+        description="Score a trained tagger. Takes the data options of `hf-bilstm train` too (--data_dir, "
+        "--test_file, --file_scheme ...); those left out are the ones the model was trained with.",
+    )
+    parser.add_argument("model", help="folder or Hub id of a tagger")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="default: test")
+    parser.add_argument("--json", metavar="FILE", help="file to write the scores to")
+    own, rest = parser.parse_known_args(arguments)
+
+    from transformers.utils import cached_file
+
+    from hf_bilstm.data import encode_dataset
+    from hf_bilstm.training.arguments import read_data_arguments
+    from hf_bilstm.training.run import RECIPE_FILE
+    from hf_bilstm.training.scoring import evaluate_tagger
+    from hf_bilstm.training.splits import require_split
+
+    model, tokenizer = _load(own.model)
+    recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
+    data = read_data_arguments(recipe_file, rest)
+    dataset = encode_dataset(require_split(data, own.split), tokenizer, model.config.label2id)
+    scores = evaluate_tagger(model, tokenizer, dataset, data.task)
+    print(format_scores(scores))
+    if own.json:
+        Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """Tag raw text and print one JSON object a line.
+
+    Args:
+        arguments: A model, a file or "-" for standard input, and options.
+    """
+    parser = ArgumentParser(
+        prog="hf-bilstm predict",
+        formatter_class=RawDescriptionHelpFormatter,
+        description="Tag raw text, one sentence a line. Prints one JSON object a line:\n"
+        '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}',
+    )
+    parser.add_argument("model", help="folder or Hub id of a tagger")
+    parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
+    parser.add_argument("--batch_size", type=int, default=32, help="sentences a batch (default: 32)")
+    own = parser.parse_args(arguments)
+
+    from transformers import pipeline
+
+    model, tokenizer = _load(own.model)
+    tagger: Any = pipeline("token-classification", model=model, tokenizer=tokenizer)
+    strategy = "none" if model.config.tagging_scheme == "none" else "simple"
+    texts = list(_read_lines(own.file))
+    for text, found in zip(
+        texts, tagger(iter(texts), batch_size=own.batch_size, aggregation_strategy=strategy), strict=True
+    ):
+        entities = [{**entity, "score": float(entity["score"])} for entity in found]
+        print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    import hf_bilstm  # noqa: F401  (registers the Auto classes)
+
+    return AutoModelForTokenClassification.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+
+
+def _read_lines(name: str) -> Iterator[str]:
+    """Give a file's lines, parted at line feeds alone; a carriage return before one is part of the line's end."""
+    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else [], start=1):
+        try:
+            yield line.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{name}, line {number}: not UTF-8 at byte {error.start + 1}; convert the file."
+            ) from None
+
+
+def format_scores(scores: dict[str, Any]) -> str:
+    """Lay scores out as a table.
+
+    Args:
+        scores: What `score_tags` gives.
+
+    Returns:
+        Lines of text, percentages with two decimals.
+    """
+    by_kind = scores.get("per_type") or scores.get("per_tag") or {}
+    width = max(map(len, ("micro average", *by_kind)))
+    lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
+    for kind, row in by_kind.items():
+        figures = "  ".join(f"{100 * row[name]:9.2f}" for name in ("precision", "recall", "f1"))
+        lines.append(f"{kind:{width}}  {figures}  {row['number']:>9}")
+    if "f1" in scores:
+        figures = "  ".join(f"{100 * scores[name]:9.2f}" for name in ("precision", "recall", "f1"))
+        lines.append(f"{'micro average':{width}}  {figures}  {sum(row['number'] for row in by_kind.values()):>9}")
+    lines.append(f"{'tag accuracy':{width}}  {100 * scores['accuracy']:9.2f}")
+    return "\n".join(lines)

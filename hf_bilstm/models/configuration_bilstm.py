@@ -1,0 +1,139 @@
+"""Configuration of the BiLSTM models."""
+
+# No `from __future__ import annotations` here: `@strict` checks values against real types, not their names.
+import math
+from typing import Any, ClassVar, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+
+@strict
+class BiLstmConfig(PreTrainedConfig):
+    """Everything that fixes the shape and the behaviour of a BiLSTM model.
+
+    Fields follow the names of transformers; a size of 0 switches a feature off. `id2label` holds plain names with
+    `tagging_scheme="none"`, and `O`, `B-X`, `I-X` otherwise.
+
+    Args:
+        vocab_size: Number of token ids.
+        embedding_size: Size of a token's embedding.
+        bigram_buckets: Number of hashed embeddings for pairs of neighbouring tokens, 0 for none.
+        bigram_embedding_size: Size of a pair's embedding.
+        hidden_size: Units of each direction of each recurrent layer.
+        num_hidden_layers: Recurrent layers, each of two directions.
+        rnn_type: Recurrent cell, "lstm" or "gru".
+        merge_mode: How the two directions' outputs become one: "concat", "sum", "mean" or "mul".
+        token_dropout: Rate at which training replaces an input token by the unknown token, 0 to 1.
+        embedding_dropout: Dropout rate on the embeddings, 0 to 1.
+        hidden_dropout: Dropout rate on the output of every recurrent layer, 0 to 1.
+        dropout_type: What one draw of embedding and hidden dropout decides: "element", one number of one token's
+            vector, or "variational", one number of the vectors of all tokens of a sentence (Gal and Ghahramani 2016).
+        use_crf: Whether transition scores between states are learned (a linear-chain CRF). Decoding is over legal
+            paths either way.
+        tagging_scheme: Scheme the tagger reasons in: "none", "iob2", "bioes" or "bmes" (stored as "bioes").
+        label_weights: Weight of each label in the training loss, at least 0, in the order of the ids; None for equal
+            weights.
+        white_space_token_id: Id of a token at which only `O` is legal, and nowhere else (word segmentation); None when
+            there is no such token.
+        pad_token_id: Id of the padding token.
+        unk_token_id: Id of the unknown token.
+
+    Example:
+        >>> from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
+        >>> config = BiLstmConfig(vocab_size=5000, tagging_scheme="bioes", id2label={0: "O", 1: "B-PER", 2: "I-PER"})
+        >>> model = BiLstmForTokenClassification(config)
+    """
+
+    model_type = "bilstm"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["emissions", "hidden_states"]
+
+    vocab_size: int = 8000
+    embedding_size: int = 128
+    bigram_buckets: int = 0
+    bigram_embedding_size: int = 64
+    hidden_size: int = 256
+    num_hidden_layers: int = 1
+    rnn_type: Literal["lstm", "gru"] = "lstm"
+    merge_mode: Literal["concat", "sum", "mean", "mul"] = "concat"
+    token_dropout: float | int = 0.0
+    embedding_dropout: float | int = 0.3
+    hidden_dropout: float | int = 0.3
+    dropout_type: Literal["element", "variational"] = "element"
+    use_crf: bool = True
+    tagging_scheme: Literal["none", "iob2", "bioes", "bmes"] = "none"
+    label_weights: list[float | int] | None = None
+    white_space_token_id: int | None = None
+    pad_token_id: int | None = 0
+    unk_token_id: int | None = 1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Complete the label maps, which transformers does for default labels only."""
+        super().__post_init__(**kwargs)
+        if self.label2id is None and self.id2label is not None:
+            self.label2id = {label: int(index) for index, label in self.id2label.items()}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Store "bmes" under its other name, whichever way it comes."""
+        super().__setattr__(name, "bioes" if name == "tagging_scheme" and value == "bmes" else value)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels in the order of their ids.
+
+        Raises:
+            ValueError: If `id2label` has not the keys 0, 1, 2 and so on.
+        """
+        names = {int(key): value for key, value in (self.id2label or {}).items()}
+        if sorted(names) != list(range(len(names))):
+            raise ValueError(f"id2label must have the keys 0 to {len(names) - 1}, got {sorted(names)}.")
+        return [names[index] for index in range(len(names))]
+
+    def validate_sizes(self) -> None:
+        """Check that sizes are positive, and those that switch a feature off not negative.
+
+        Raises:
+            ValueError: Naming the field, its value and its range.
+        """
+        for name in ("vocab_size", "embedding_size", "bigram_embedding_size", "hidden_size", "num_hidden_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if self.bigram_buckets < 0:
+            raise ValueError(f"bigram_buckets must be 0 (no bigrams) or more, got {self.bigram_buckets}.")
+        if self.bigram_buckets and self.vocab_size > 2**22:
+            raise ValueError(f"vocab_size must be at most {2**22} with bigram_buckets, got {self.vocab_size}.")
+
+    def validate_rates(self) -> None:
+        """Check that dropout rates lie in [0, 1).
+
+        Raises:
+            ValueError: Naming the field, its value and its range.
+        """
+        for name in ("token_dropout", "embedding_dropout", "hidden_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
+        if self.token_dropout and self.unk_token_id is None:
+            raise ValueError(f"token_dropout={self.token_dropout} needs unk_token_id, got None.")
+
+    def validate_ids(self) -> None:
+        """Check that the ids of special tokens lie in the vocabulary.
+
+        Raises:
+            ValueError: Naming the field, its value and its range.
+        """
+        for name in ("pad_token_id", "unk_token_id", "white_space_token_id"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < self.vocab_size:
+                raise ValueError(f"{name} must be None or 0 to {self.vocab_size - 1} (vocab_size - 1), got {value}.")
+
+    def validate_label_weights(self) -> None:
+        """Check that label weights are finite and not negative.
+
+        Raises:
+            ValueError: Naming the field, its value and its range.
+        """
+        if not all(0 <= weight < math.inf for weight in self.label_weights or []):
+            raise ValueError(f"label_weights must be finite and at least 0, got {self.label_weights}.")
+
+
+__all__ = ["BiLstmConfig"]

@@ -1,0 +1,501 @@
+"""BiLSTM models for the Hub: the bare encoder and the tagger."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import ModelOutput
+
+from .configuration_bilstm import BiLstmConfig
+from .crf import FORBIDDEN, FORBIDDEN_LOGIT, LinearChainCrf
+from .embeddings import BiLstmEmbeddings
+from .recurrence import BiRecurrentEncoder, Compaction
+from .tagging_schemes import OUTSIDE, StateSpace, split_tag, state_space
+
+UNOBSERVED = -100
+
+
+@dataclass
+class BiLstmTokenClassifierOutput(ModelOutput):
+    """What the tagger returns.
+
+    Args:
+        loss: Scalar, when labels were given.
+        logits: (B, T, L) float32. In evaluation the score of the best legal path through each label relative to the
+            best path of all, so that the largest logit at each token (0) spells the Viterbi path; in training the
+            emissions of each label's states, added up in probability.
+        emissions: (B, T, S) float32, the states' scores before any transition.
+        hidden_states: Embeddings and every layer's output, (B, T, D) each, when asked for.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    emissions: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+def _is_loaded(parameter: Tensor) -> bool:
+    # The mark by which `initialization` leaves loaded weights alone; slices and chunks of a parameter do not carry it.
+    return getattr(parameter, "_is_hf_initialized", False)
+
+
+def _init_recurrent(name: str, parameter: Tensor, module: nn.LSTM | nn.GRU) -> None:
+    size = module.hidden_size
+    if name.startswith("weight_ih"):
+        init.xavier_uniform_(parameter)
+    elif name.startswith("weight_hh"):
+        for gate in parameter.split(size):
+            init.orthogonal_(gate)  # Saxe et al. 2014, arXiv:1312.6120
+    else:
+        init.zeros_(parameter)
+        if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
+            init.ones_(parameter[size : 2 * size])  # a forget gate that starts open: Jozefowicz et al. 2015
+
+
+class BiLstmPreTrainedModel(PreTrainedModel):
+    """Loading, saving and initialisation shared by all BiLSTM models."""
+
+    config_class = BiLstmConfig
+    config: BiLstmConfig
+    base_model_prefix = "bilstm"
+    main_input_name = "input_ids"
+    _keep_in_fp32_modules_strict = {"crf"}  # noqa: RUF012
+
+    def __init__(self, config: BiLstmConfig) -> None:
+        super().__init__(config)
+        config.validate()  # what overrides the configuration in `from_pretrained` is set after its own validation
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise a module's own parameters; transformers calls this for every module that was not loaded."""
+        if isinstance(module, nn.Embedding):
+            bound = math.sqrt(3 / module.embedding_dim)  # unit length on average
+            init.uniform_(module.weight, -bound, bound)
+            if module.padding_idx is not None and not _is_loaded(module.weight):
+                init.zeros_(module.weight[module.padding_idx])
+        elif isinstance(module, (nn.LSTM, nn.GRU)):
+            for name, parameter in module.named_parameters():
+                if not _is_loaded(parameter):
+                    _init_recurrent(name, parameter, module)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, LinearChainCrf):
+            for parameter in module.parameters(recurse=False):
+                init.zeros_(parameter)
+
+
+def _to_integers(ids: Tensor, name: str) -> Tensor:
+    if ids.is_floating_point() and ids.numel():  # an empty text, as a tensor made from a list, is of this type too
+        raise ValueError(f"{name} must be integers, got {ids.dtype}: pass {name}.long() if they are whole numbers.")
+    return ids.long()
+
+
+def _check_inputs(input_ids: Tensor | None, attention_mask: Tensor | None, vocab_size: int) -> tuple[Tensor, Tensor]:
+    """Bring ids and mask to the form the model computes with, or say what is wrong with them."""
+    if input_ids is None:
+        raise ValueError("input_ids is missing: call the model with a tokenizer's output, model(**tokenizer(text)).")
+    if input_ids.dim() != 2:
+        raise ValueError(
+            f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}; for one text: input_ids[None]."
+        )
+    input_ids = _to_integers(input_ids, "input_ids")
+    if attention_mask is None:
+        attention_mask = torch.ones_like(input_ids)
+    if attention_mask.shape != input_ids.shape:
+        raise ValueError(
+            f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
+            f"got {tuple(attention_mask.shape)}."
+        )
+    if input_ids.numel() and not torch.compiler.is_compiling():
+        lowest, highest = (int(x) for x in input_ids.aminmax())
+        if lowest < 0 or highest >= vocab_size:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"input_ids hold {wrong}, but the model knows the ids 0 to {vocab_size - 1}: use the tokenizer saved "
+                f"with the model, or resize_token_embeddings(len(tokenizer))."
+            )
+    return input_ids, attention_mask
+
+
+class BiLstmModel(BiLstmPreTrainedModel):
+    """Embeddings and bidirectional recurrent layers, without a head.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: BiLstmConfig) -> None:
+        super().__init__(config)
+        self.embeddings = BiLstmEmbeddings(config)
+        self.encoder = BiRecurrentEncoder(
+            self.embeddings.output_size,
+            config.hidden_size,
+            config.num_hidden_layers,
+            config.rnn_type,
+            config.merge_mode,
+            config.hidden_dropout,
+            config.dropout_type == "variational",
+        )
+        self.output_size = self.encoder.output_size
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Give the token embeddings."""
+        return self.embeddings.token_embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the token embeddings."""
+        self.embeddings.token_embeddings = value
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutput | tuple[Tensor, ...]:
+        """Encode a batch; a row's result depends on nothing but its own tokens.
+
+        Args:
+            input_ids: (B, T) token ids.
+            attention_mask: (B, T), 1 at tokens and 0 at padding, wherever the padding stands; all 1 when absent.
+            output_hidden_states: Whether to return embeddings and every layer's output.
+            return_dict: Whether to return an output object (default) or a tuple.
+            **kwargs: Ignored, for callers that pass what other models take.
+
+        Returns:
+            `last_hidden_state` (B, T, D), 0 at padding, and `hidden_states` when asked for.
+
+        Raises:
+            ValueError: If ids or mask have a wrong shape, or an id is outside the vocabulary.
+        """
+        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
+        compaction = Compaction(attention_mask)
+        embedded = self.embeddings(compaction.compact(input_ids), compaction.lengths)
+        layers = [embedded, *self.encoder(embedded, compaction.lengths)]
+
+        def restore(values: Tensor) -> Tensor:
+            return compaction.scatter(values.masked_fill(~compaction.mask[:, :, None], 0.0))
+
+        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        hidden_states = tuple(restore(values) for values in layers) if wanted else None
+        last = hidden_states[-1] if hidden_states else restore(layers[-1])
+        output = BaseModelOutput(last_hidden_state=last, hidden_states=hidden_states)
+        return output.to_tuple() if not _wants_dict(self.config, return_dict) else output
+
+
+def _wants_dict(config: BiLstmConfig, return_dict: bool | None) -> bool:
+    return bool(config.return_dict if return_dict is None else return_dict)
+
+
+def _label_space(config: BiLstmConfig) -> tuple[list[str], StateSpace]:
+    """Labels of a configuration and the states they stand for, or what is wrong with the labels."""
+    id2label: dict[Any, str] = config.id2label or {}
+    if not id2label or set(id2label) != set(range(len(id2label))):
+        raise ValueError(f"id2label must have the keys 0, 1, 2, ... (integers), got {list(id2label)}.")
+    labels = [id2label[index] for index in range(len(id2label))]
+    if config.label2id != {label: index for index, label in enumerate(labels)}:
+        raise ValueError(
+            f"label2id is not the inverse of id2label: {config.label2id} and {id2label}. Pass both, "
+            f"label2id={{label: index for index, label in id2label.items()}}."
+        )
+    if config.tagging_scheme != "none" and all(label.startswith("LABEL_") for label in labels):
+        raise ValueError(
+            f"tagging_scheme={config.tagging_scheme!r} needs the labels' names, but id2label holds the default ones, "
+            f"{labels}. Pass id2label={{0: 'O', 1: 'B-X', 2: 'I-X', ...}} and its inverse label2id, or "
+            f"tagging_scheme='none'."
+        )
+    if config.label_weights is not None and len(config.label_weights) != len(labels):
+        raise ValueError(
+            f"label_weights has {len(config.label_weights)} entries for {len(labels)} labels: {labels}. Give one for "
+            f"each, in this order."
+        )
+    space = state_space(labels, config.tagging_scheme)
+    if config.white_space_token_id is not None and (OUTSIDE not in labels or len(labels) == 1):
+        raise ValueError(
+            f"white_space_token_id is set, so the labels need 'O' for white space and others elsewhere, got {labels}: "
+            "add them, or leave white_space_token_id None."
+        )
+    return labels, space
+
+
+def _structure(space: StateSpace) -> tuple[Any, ...]:
+    return space.state_to_label, space.transitions, space.starts, space.ends
+
+
+class BiLstmForTokenClassification(BiLstmPreTrainedModel):
+    """A BiLSTM tagger over a linear-chain CRF, or over a softmax with legal decoding.
+
+    Args:
+        config: The model's configuration; `id2label` holds the labels.
+
+    Raises:
+        ValueError: If the labels contradict `config.tagging_scheme`, or `config.label_weights` does not fit them.
+    """
+
+    def __init__(self, config: BiLstmConfig) -> None:
+        super().__init__(config)
+        labels, space = _label_space(config)
+        self.num_labels = len(labels)
+        self._outside = labels.index(OUTSIDE) if OUTSIDE in labels else None
+        # Derived tables are plain lists: tensors made here would be lost when a model is loaded on the meta device.
+        self._states_of_label = [
+            [state for state, owner in enumerate(space.state_to_label) if owner == label]
+            for label in range(len(labels))
+        ]
+        self._starter = [
+            labels.index("B" + label[1:]) if config.tagging_scheme != "none" and split_tag(label)[0] == "I" else index
+            for index, label in enumerate(labels)
+        ]
+        self.bilstm = BiLstmModel(config)
+        self.classifier = nn.Linear(self.bilstm.output_size, len(space.states))
+        self.crf = LinearChainCrf(space, learned=config.use_crf)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> BiLstmTokenClassifierOutput | tuple[Tensor, ...]:
+        """Tag a batch; the tags of a text never depend on what else is in the batch.
+
+        Args:
+            input_ids: (B, T) token ids.
+            attention_mask: (B, T), 1 at tokens and 0 at padding, wherever the padding stands; all 1 when absent.
+            labels: (B, T) label ids; -100 where the label is unknown. Only the attention mask removes positions.
+            output_hidden_states: Whether to return embeddings and every layer's output.
+            return_dict: Whether to return an output object (default) or a tuple.
+            num_items_in_batch: What to divide the summed loss by; the number of labelled tokens when absent.
+            **kwargs: Ignored, for callers that pass what other models take.
+
+        Returns:
+            Loss, logits, emissions and hidden states, see `BiLstmTokenClassifierOutput`.
+
+        Raises:
+            ValueError: If inputs have a wrong shape, or an id or label is out of range.
+        """
+        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
+        compaction = Compaction(attention_mask)
+        input_ids = compaction.compact(input_ids)
+        encoded = self.bilstm(input_ids, compaction.mask, output_hidden_states=output_hidden_states, return_dict=True)
+        emissions = self.classifier(encoded.last_hidden_state).float()  # (B, T, S)
+        legal = self._forbid_at_white_space(emissions, input_ids)
+        loss = None
+        if labels is not None:
+            labels = self._check_labels(labels, compaction, input_ids)
+            loss = self._loss(legal, compaction.lengths, labels, num_items_in_batch)
+        if self.training:
+            logits = self._fold(emissions).logsumexp(dim=-1).masked_fill(~compaction.mask[:, :, None], 0.0)
+        else:
+            logits = self._fold(self.crf.max_marginals(legal, compaction.lengths)).amax(dim=-1)
+        hidden_states = encoded.hidden_states and tuple(compaction.scatter(x) for x in encoded.hidden_states)
+        output = BiLstmTokenClassifierOutput(
+            loss=loss,
+            logits=compaction.scatter(logits),
+            emissions=compaction.scatter(emissions),
+            hidden_states=hidden_states,
+        )
+        return output if _wants_dict(self.config, return_dict) else output.to_tuple()
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save weights and configuration, as transformers does.
+
+        Args:
+            *args: As in `PreTrainedModel.save_pretrained`.
+            **kwargs: As in `PreTrainedModel.save_pretrained`.
+
+        Raises:
+            ValueError: If the configuration's labels were changed so that they no longer fit the model's states.
+        """
+        labels, space = _label_space(self.config)
+        if _structure(space) != _structure(self.crf.space):
+            raise ValueError(
+                f"config.id2label was changed to {labels} after the model was built, but with "
+                f"tagging_scheme={self.config.tagging_scheme!r} its weights stand for {list(self.crf.space.states)}. "
+                f"Pass id2label and label2id to from_pretrained instead, with ignore_mismatched_sizes=True."
+            )
+        super().save_pretrained(*args, **kwargs)
+
+    @torch.no_grad()
+    def posteriors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Probability of every label at every token, over all legal paths.
+
+        Args:
+            input_ids: (B, T) token ids.
+            attention_mask: (B, T), or None for all ones.
+
+        Returns:
+            (B, T, L) float32, summing to 1 at tokens and 0 at padding.
+        """
+        compaction, _, emissions = self._emit(input_ids, attention_mask)
+        marginals = self.crf.marginals(emissions, compaction.lengths).float()  # (B, T, S)
+        return compaction.scatter(self._fold(marginals, absent=0.0).sum(dim=-1))
+
+    @torch.no_grad()
+    def n_best(self, input_ids: Tensor, n: int, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The n best legal label sequences of every row.
+
+        Args:
+            input_ids: (B, T) token ids.
+            n: Sequences wanted, at least 1.
+            attention_mask: (B, T), or None for all ones.
+
+        Returns:
+            Label ids (B, n, T), -100 at padding, and log-probabilities (B, n) in falling order. Where a row has fewer
+            legal sequences, the places left over hold -100 and minus infinity.
+        """
+        compaction, _, emissions = self._emit(input_ids, attention_mask)
+        paths, scores = self.crf.n_best(emissions, compaction.lengths, n)
+        owners = torch.tensor(self.crf.space.state_to_label, device=paths.device)
+        unused = ~compaction.mask[:, None, :] | scores.isinf()[:, :, None]
+        label_ids = owners[paths].masked_fill(unused, UNOBSERVED)
+        label_ids = torch.stack([compaction.scatter(ranked) for ranked in label_ids.unbind(dim=1)], dim=1)
+        return label_ids, scores - self.crf.log_partition(emissions, compaction.lengths)[:, None]
+
+    @torch.no_grad()
+    def label_log_likelihood(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Log-probability that the label sequence agrees with the given labels wherever they are not -100.
+
+        Args:
+            input_ids: (B, T) token ids.
+            labels: (B, T) label ids, -100 where anything agrees.
+            attention_mask: (B, T), or None for all ones.
+
+        Returns:
+            (B,) float64, at most 0.
+        """
+        compaction, input_ids, emissions = self._emit(input_ids, attention_mask)
+        labels = self._check_labels(labels, compaction, input_ids)
+        return self.crf.log_likelihood(emissions, compaction.lengths, self._observe(labels))
+
+    def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
+        """Compacted ids, and emissions with forbidden states marked, for decoding."""
+        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
+        compaction = Compaction(attention_mask)
+        input_ids = compaction.compact(input_ids)
+        encoded = self.bilstm(input_ids, compaction.mask, return_dict=True)
+        emissions = self.classifier(encoded.last_hidden_state).float()
+        return compaction, input_ids, self._forbid_at_white_space(emissions, input_ids)
+
+    def _is_white_space(self, input_ids: Tensor) -> Tensor:
+        white_space = self.config.white_space_token_id
+        return input_ids == (-1 if white_space is None else white_space)
+
+    def _forbid_at_white_space(self, emissions: Tensor, input_ids: Tensor) -> Tensor:
+        """Leave only `O` legal at white space, and only there, where the configuration asks for it."""
+        if self.config.white_space_token_id is None:
+            return emissions
+        outside = torch.tensor([state == OUTSIDE for state in self.crf.space.states], device=emissions.device)
+        white = self._is_white_space(input_ids)
+        return emissions.masked_fill(white[:, :, None] != outside, FORBIDDEN)
+
+    def _fold(self, values: Tensor, absent: float = FORBIDDEN_LOGIT) -> Tensor:
+        """Group state values by label: (B, T, S) to (B, T, L, K), K the most states a label has, `absent` to fill."""
+        width = max(map(len, self._states_of_label))
+        missing = values.shape[2]
+        table = [states + [missing] * (width - len(states)) for states in self._states_of_label]
+        padded = nn.functional.pad(values, (0, 1), value=absent)
+        return padded[:, :, torch.tensor(table, device=values.device)]
+
+    def _check_labels(self, labels: Tensor, compaction: Compaction, input_ids: Tensor) -> Tensor:
+        """Compact labels, drop those of padding, and let an `I-X` that continues nothing start its span."""
+        if labels.shape != compaction.mask.shape:
+            raise ValueError(
+                f"labels must have the shape {tuple(compaction.mask.shape)} of input_ids, got {tuple(labels.shape)}."
+            )
+        labels = compaction.compact(_to_integers(labels, "labels")).masked_fill(~compaction.mask, UNOBSERVED)
+        if labels.numel() and not torch.compiler.is_compiling():
+            highest = int(labels.max())
+            lowest = int(labels.masked_fill(labels == UNOBSERVED, 0).min())
+            if lowest < 0 or highest >= self.num_labels:
+                wrong = lowest if lowest < 0 else highest
+                names = ", ".join(_label_space(self.config)[0])
+                raise ValueError(
+                    f"labels hold {wrong}, but the model has the labels 0 to {self.num_labels - 1} ({names}): use its "
+                    f"config.label2id, and -100 where the label is unknown."
+                )
+        white = self._is_white_space(input_ids)
+        if self.config.white_space_token_id is not None and not torch.compiler.is_compiling():
+            contradicts = (labels != UNOBSERVED) & ((labels == self._outside) != white)
+            if bool(contradicts.any()):
+                raise ValueError(
+                    f"labels must be 'O' at white space (token {self.config.white_space_token_id}), and only there: "
+                    f"correct them, label those tokens -100, or leave white_space_token_id None."
+                )
+        if self.config.tagging_scheme == "none":
+            return labels
+        starter = torch.tensor(self._starter, device=labels.device)
+        began = torch.where(labels == UNOBSERVED, UNOBSERVED, starter[labels.clamp(min=0)])  # B-X for B-X and I-X
+        before = began.masked_fill(white, UNOBSERVED - 1)  # nothing goes on after white space,
+        before = nn.functional.pad(before[:, :-1], (1, 0), value=UNOBSERVED - 1)  # and nothing stands before the first
+        continues = (before == began) | (before == UNOBSERVED)
+        return torch.where(continues, labels, began)
+
+    def _observe(self, labels: Tensor) -> Tensor:
+        """States that agree with each label: (B, T, S) bool."""
+        owners = torch.tensor(self.crf.space.state_to_label, device=labels.device)
+        return (owners == labels[:, :, None]) | (labels == UNOBSERVED)[:, :, None]
+
+    def _loss(
+        self, emissions: Tensor, lengths: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
+    ) -> Tensor:
+        """Negative log-likelihood of the labels, per labelled token.
+
+        With label weights w, the CRF's rival paths have their score raised by log w(gold label) at every token where
+        they disagree with it: `-log(e^score(gold) / sum_y e^score(y) prod_{t: y_t wrong} w(gold_t))`, softmax margin
+        of Gimpel and Smith (2010); the softmax head weighs each token's cross-entropy by w(gold label).
+        """
+        observed = self._observe(labels)
+        known = labels != UNOBSERVED
+        weights = None
+        if self.config.label_weights is not None:
+            table = torch.tensor(self.config.label_weights, dtype=torch.float32, device=labels.device)
+            weights = torch.where(known, table[labels.clamp(min=0)], 1.0)  # (B, T)
+        if self.config.use_crf:
+            costs = None
+            if weights is not None:
+                costs = torch.where(observed, 0.0, weights.log().clamp(min=FORBIDDEN)[:, :, None])
+            total = self.crf.log_likelihood(emissions, lengths, observed, costs).sum()
+        else:
+            possible = observed & (emissions > FORBIDDEN / 2)
+            agreeing = emissions.masked_fill(~self._narrow(possible, lengths), FORBIDDEN)
+            by_token = agreeing.logsumexp(dim=2) - emissions.logsumexp(dim=2)  # (B, T)
+            total = (by_token if weights is None else by_token * weights).masked_fill(~known, 0.0).sum()
+        if num_items_in_batch is None:
+            num_items_in_batch = known.sum()
+        # Nothing may be labelled at all: the loss is then 0.
+        num_items = torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
+        return (-total / num_items).float()
+
+    def _narrow(self, observed: Tensor, lengths: Tensor) -> Tensor:
+        """Keep the observed states that some observed state before and after allows: one a fully labelled token."""
+        space = self.crf.space
+        moves = torch.tensor(space.transitions, device=observed.device, dtype=torch.float32)
+        starts = torch.tensor(space.starts, device=observed.device)
+        ends = torch.tensor(space.ends, device=observed.device)
+        positions = torch.arange(observed.shape[1], device=observed.device)
+        scores = observed.float()
+        from_before = nn.functional.pad(scores[:, :-1] @ moves, (0, 0, 1, 0)) > 0
+        to_after = nn.functional.pad(scores[:, 1:] @ moves.T, (0, 0, 0, 1)) > 0
+        from_before = torch.where((positions == 0)[:, None], starts, from_before)
+        last = (positions == lengths[:, None] - 1)[:, :, None]
+        to_after = torch.where(last, ends, to_after)
+        return observed & from_before & to_after
+
+
+__all__ = ["BiLstmForTokenClassification", "BiLstmModel", "BiLstmPreTrainedModel", "BiLstmTokenClassifierOutput"]

@@ -1,0 +1,1 @@
+"""Training: recipes, the run, its scores and pictures."""

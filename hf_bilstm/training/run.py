@@ -1,0 +1,207 @@
+"""A recipe's run, from data to a folder that holds a trained, measured model."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    DataCollatorForTokenClassification,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    set_seed,
+)
+from transformers.utils import logging
+
+from hf_bilstm.data import encode_dataset, label_list
+from hf_bilstm.models.configuration_bilstm import BiLstmConfig
+from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
+from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
+from hf_bilstm.training.arguments import DataArguments, Recipe, describe_recipe, label_weights
+from hf_bilstm.training.callbacks import EmaCallback
+from hf_bilstm.training.plots import plot_learning_curve
+from hf_bilstm.training.scoring import evaluate_tagger, keep_best_labels, main_metric, make_compute_metrics
+from hf_bilstm.training.splits import load_split, require_split
+from hf_bilstm.training.trainer import TaggerTrainer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.get_logger(__name__)
+
+RECIPE_FILE = "recipe.yaml"
+RESULTS_FILE = "all_results.json"
+
+
+def train(recipe: Recipe) -> dict[str, Any]:
+    """Train a tagger, score it on validation and test data, and save everything into the output directory.
+
+    Args:
+        recipe: What to do.
+
+    Returns:
+        What all_results.json holds: the training's figures and the scores of each split that the recipe names.
+    """
+    arguments, training = recipe.data, recipe.training
+    train_data = require_split(arguments, "train")
+    validation_data = load_split(arguments, "validation")
+    _check_evaluation(recipe, validation_data)
+    set_seed(training.seed)
+    tokenizer, model = build(recipe, train_data, validation_data)
+    label2id = _label_maps(model.config.labels)["label2id"]
+    encoded = {"train": encode_dataset(train_data, tokenizer, label2id)}
+    if validation_data is not None:
+        encoded["validation"] = encode_dataset(validation_data, tokenizer, label2id)
+
+    trainer = TaggerTrainer(
+        model=model,
+        args=training,
+        train_dataset=encoded["train"],
+        eval_dataset=encoded.get("validation"),
+        processing_class=tokenizer,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        compute_metrics=make_compute_metrics(arguments.task, model.config.labels),
+        preprocess_logits_for_metrics=keep_best_labels,
+        callbacks=_callbacks(recipe),
+    )
+    output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
+    if not trainer.is_world_process_zero():
+        return {}
+
+    results: dict[str, Any] = {"training": output.metrics, "parameters": model.num_parameters()}
+    test_data = load_split(arguments, "test")  # looked at once, after everything is chosen
+    if test_data is not None:
+        encoded["test"] = encode_dataset(test_data, tokenizer, label2id)
+    for split in ("validation", "test"):
+        if split in encoded:
+            results[split] = evaluate_tagger(model, tokenizer, encoded[split], arguments.task)
+    save(Path(training.output_dir or "."), recipe, model, tokenizer, results)
+    plot_path = Path(training.output_dir or ".") / "learning_curve.png"
+    plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), plot_path)
+    return results
+
+
+def build(
+    recipe: Recipe, train_data: Dataset, validation_data: Dataset | None = None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Make the tokenizer and the model that a recipe trains.
+
+    Args:
+        recipe: What to do.
+        train_data: Columns `tokens` and `tags`; the vocabulary comes from here.
+        validation_data: The same; its labels, too, are the model's.
+
+    Returns:
+        A tokenizer and a model: new ones, or those of `model_name_or_path`, whose head is kept when its labels are the
+        data's and made anew otherwise.
+    """
+    labels = label_list([data for data in (train_data, validation_data) if data is not None])
+    settings = {
+        name: value
+        for name, value in vars(recipe.model).items()
+        if value is not None and name not in ("model_name_or_path", "label_weights")
+    }
+    settings["label_weights"] = label_weights(recipe.model.label_weights, labels)
+    if recipe.model.model_name_or_path:
+        return _fine_tuned(recipe.model.model_name_or_path, labels, settings)
+    tokenizer = _new_tokenizer(recipe.data, train_data)
+    marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    config = BiLstmConfig(
+        **{"tagging_scheme": "bioes" if marks_spans else "none", **settings},
+        **_label_maps(labels),
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        unk_token_id=tokenizer.unk_token_id,
+        white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
+    )
+    return tokenizer, BiLstmForTokenClassification(config)
+
+
+def save(
+    folder: Path, recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
+) -> None:
+    """Write model, tokenizer, recipe and results; a crash on the way leaves what was there before.
+
+    Args:
+        folder: Output directory.
+        recipe: What was done.
+        model: The trained model.
+        tokenizer: Its tokenizer.
+        results: Contents of all_results.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
+        Path(unfinished, RECIPE_FILE).write_text(text, encoding="utf-8")
+        Path(unfinished, RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
+        for file in sorted(Path(unfinished).iterdir()):
+            os.replace(file, folder / file.name)
+
+
+def _new_tokenizer(arguments: DataArguments, train_data: Dataset) -> BiLstmTokenizer:
+    return BiLstmTokenizer.from_corpus(
+        train_data["tokens"],
+        granularity=arguments.granularity,
+        min_frequency=arguments.min_frequency,
+        fold=tuple(arguments.fold),
+        white_space=arguments.white_space,
+    )
+
+
+def _fine_tuned(
+    name: str, labels: list[str], settings: dict[str, Any]
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    config = AutoConfig.from_pretrained(name)
+    if set(config.label2id) == set(labels):
+        model = AutoModelForTokenClassification.from_pretrained(name, **settings)
+        return tokenizer, model
+    logger.warning(
+        f"{name} has the labels {', '.join(config.label2id)}, the data {', '.join(labels)}: the encoder is kept, the "
+        f"head and its transitions start anew."
+    )
+    for key, value in {**settings, **_label_maps(labels)}.items():
+        setattr(config, key, value)
+    model = AutoModelForTokenClassification.from_config(config)
+    encoder = AutoModel.from_pretrained(name)
+    model.base_model.load_state_dict(encoder.state_dict())
+    return tokenizer, model
+
+
+def _label_maps(labels: list[str]) -> dict[str, Any]:
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+
+
+def _callbacks(recipe: Recipe) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = []
+    if recipe.run.ema_decay:
+        callbacks.append(EmaCallback(recipe.run.ema_decay))
+    if recipe.run.early_stopping_patience:
+        callbacks.append(EarlyStoppingCallback(recipe.run.early_stopping_patience))
+    return callbacks
+
+
+def _check_evaluation(recipe: Recipe, validation_data: Dataset | None) -> None:
+    needs = recipe.training.eval_strategy != "no" or recipe.run.early_stopping_patience
+    if needs and validation_data is None:
+        raise ValueError(
+            "The recipe evaluates while it trains but names no validation data: set validation_file, or "
+            "`eval_strategy: no`, `load_best_model_at_end: false` and `early_stopping_patience: 0`."
+        )
+
+
+def _checkpoint(value: str | None) -> str | bool | None:
+    """Read `resume_from_checkpoint`: true means the newest checkpoint of the output directory."""
+    return {"true": True, "false": None}.get(str(value).lower(), value)
