@@ -115,7 +115,7 @@ class BiLstmConfig(PreTrainedConfig):
         if self.token_dropout and self.unk_token_id is None:
             raise ValueError(f"token_dropout={self.token_dropout} needs unk_token_id, got None.")
 
-    def validate_ids(self) -> None:
+    def validate_special_ids(self) -> None:
         """Check that the ids of special tokens lie in the vocabulary.
 
         Raises:

@@ -43,7 +43,7 @@ class BiLstmEmbeddings(nn.Module):
 
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__()
-        self.token_embeddings = nn.Embedding(config.vocab_size, config.embedding_size, config.pad_token_id)
+        self.token_embeddings: nn.Module = nn.Embedding(config.vocab_size, config.embedding_size, config.pad_token_id)
         self.output_size = config.embedding_size
         self.bigram_buckets = config.bigram_buckets
         if config.bigram_buckets:

@@ -26,7 +26,8 @@ from transformers import (
 )
 
 import hf_bilstm  # noqa: F401 (registers the Auto classes)
-from hf_bilstm.models.tokenization_bilstm import FOLDS, WHITE_SPACE, BiLstmTokenizer
+from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
+from hf_bilstm.models.tokenizer_backend import FOLDS, WHITE_SPACE
 
 CORPUS = ["北京大学在北京。", "他说：“OK，No.1！”", "1998年 abc", "don't panic: [x] #1"]
 WORDS = [["New York", "is", "n't", "far", "."], ["don't", "a##b", "##b", "a", "is"]]

@@ -25,7 +25,7 @@ SPLITS = ("train", "validation", "test")
 ENTITY_TYPES = ("PER", "LOC", "ORG", "TIME")
 _FOLDER = Path(__file__).parent / "zh"
 # The characters may hold slashes and brackets: only the last slash splits, and "[/w" is the bracket itself.
-_WORD = re.compile(r"(?P<opens>\[(?=.+/))?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>[^\s/\]]*))?")
+_WORD = re.compile(r"(?P<opens>\[)?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>[^\s/\]]*))?")
 
 
 @dataclass(frozen=True)

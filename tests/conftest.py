@@ -1,0 +1,43 @@
+"""Fixtures of the whole test suite."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# Read at import by the Hugging Face libraries: tests must neither use the network nor touch the user's caches.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-bilstm-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def recipe_file() -> Path:
+    """A recipe on the built-in corpus that trains in seconds."""
+    return ROOT / "tests" / "data" / "files" / "tiny_recipe.yaml"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
+    """A folder that holds a tagger trained on the built-in corpus for a few epochs."""
+    from hf_bilstm.training.arguments import read_recipe
+    from hf_bilstm.training.run import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    train(read_recipe(str(recipe_file), ["--output_dir", str(folder)]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real corpora that may lie beside the repository."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real corpora are not beside the repository")
+    return folder

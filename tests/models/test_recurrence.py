@@ -1,0 +1,168 @@
+"""The recurrence against PyTorch's own packed bidirectional networks with the same weights."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from hf_bilstm.models.recurrence import BiRecurrentEncoder, Compaction, Dropout, reversal_index
+
+INPUT, HIDDEN = 5, 4
+
+
+class PackedReference(nn.Module):
+    """The same stack from packed `nn.LSTM` or `nn.GRU` layers; rows of length 0 are left out and give zeros."""
+
+    def __init__(self, encoder, rnn_type, merge_mode):
+        super().__init__()
+        self.merge_mode = merge_mode
+        self.layers = nn.ModuleList()
+        for layer in encoder.layers:
+            rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[rnn_type]
+            packed = rnn(layer.forward_rnn.input_size, HIDDEN, batch_first=True, bidirectional=True)
+            state = dict(layer.forward_rnn.state_dict())
+            state.update({f"{name}_reverse": value for name, value in layer.backward_rnn.state_dict().items()})
+            packed.load_state_dict(state)
+            self.layers.append(packed)
+
+    def forward(self, values, lengths):
+        some = lengths > 0
+        outputs = []
+        for layer in self.layers:
+            packed = pack_padded_sequence(values[some], lengths[some], batch_first=True, enforce_sorted=False)
+            both, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=values.shape[1])
+            forward, backward = both.chunk(2, dim=2)
+            merged = {
+                "concat": both,
+                "sum": forward + backward,
+                "mean": (forward + backward) / 2,
+                "mul": forward * backward,
+            }[self.merge_mode]
+            values = merged.new_zeros(len(lengths), *merged.shape[1:]).masked_scatter(some[:, None, None], merged)
+            outputs.append(values)
+        return outputs
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mean", "mul"])
+@pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
+def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers):
+    torch.manual_seed(0)
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, num_layers, rnn_type, merge_mode).double()
+    reference = PackedReference(encoder, rnn_type, merge_mode).double()
+    lengths = torch.tensor([6, 1, 0, 4, 6, 3])
+    real = (torch.arange(6) < lengths[:, None])[:, :, None]
+    values = torch.randn(6, 6, INPUT, dtype=torch.float64)
+    ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
+    outputs = [output * real for output in encoder(ours, lengths)]
+    expected = [output * real for output in reference(theirs, lengths)]
+    assert len(outputs) == num_layers
+    for output, want in zip(outputs, expected, strict=True):
+        torch.testing.assert_close(output, want)
+    direction = torch.randn_like(outputs[-1])
+    (outputs[-1] * direction).sum().backward()
+    (expected[-1] * direction).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert (ours.grad[~real.expand_as(ours)] == 0).all()
+    for layer, want in zip(encoder.layers, reference.layers, strict=True):
+        for name, parameter in layer.forward_rnn.named_parameters():
+            torch.testing.assert_close(parameter.grad, getattr(want, name).grad)
+        for name, parameter in layer.backward_rnn.named_parameters():
+            torch.testing.assert_close(parameter.grad, getattr(want, f"{name}_reverse").grad)
+
+
+@pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_equals_one_packed_stack_in_float32(rnn_type, num_layers):
+    torch.manual_seed(0)
+    packed = {"lstm": nn.LSTM, "gru": nn.GRU}[rnn_type](
+        INPUT, HIDDEN, num_layers, batch_first=True, bidirectional=True
+    )
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, num_layers, rnn_type)
+    for depth, layer in enumerate(encoder.layers):
+        for rnn, suffix in ((layer.forward_rnn, ""), (layer.backward_rnn, "_reverse")):
+            for name, parameter in rnn.named_parameters():
+                parameter.data.copy_(getattr(packed, name.replace("l0", f"l{depth}") + suffix))
+    lengths = torch.tensor([7, 2, 5])
+    values = torch.randn(3, 7, INPUT)
+    rows = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(packed(rows)[0], batch_first=True)
+    real = (torch.arange(7) < lengths[:, None])[:, :, None]
+    torch.testing.assert_close(encoder(values, lengths)[-1] * real, expected)
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum"])
+@pytest.mark.parametrize(("batch_size", "num_tokens"), [(0, 0), (0, 3), (2, 0)])
+def test_empty_batches_and_empty_sentences(batch_size, num_tokens, merge_mode):
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2, "lstm", merge_mode)
+    outputs = encoder(torch.zeros(batch_size, num_tokens, INPUT), torch.zeros(batch_size, dtype=torch.long))
+    assert [output.shape for output in outputs] == [(batch_size, num_tokens, encoder.output_size)] * 2
+
+
+def test_reversal_is_its_own_inverse_and_leaves_padding_in_place():
+    index = reversal_index(torch.tensor([4, 0, 2]), 4)
+    assert index.tolist() == [[3, 2, 1, 0], [0, 1, 2, 3], [1, 0, 2, 3]]
+    assert torch.equal(index.gather(1, index), torch.arange(4).expand(3, 4))
+
+
+masks = st.integers(0, 7).flatmap(
+    lambda width: st.lists(st.lists(st.integers(0, 1), min_size=width, max_size=width), min_size=0, max_size=4).map(
+        lambda rows: torch.tensor(rows, dtype=torch.long).reshape(len(rows), width)
+    )
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(masks)
+def test_compaction_of_any_mask(mask):
+    compaction = Compaction(mask)
+    ids = torch.arange(mask.numel()).reshape(mask.shape)
+    compact = compaction.compact(ids)
+    for row, kept in enumerate(mask.bool()):
+        count = int(kept.sum())
+        assert compaction.lengths[row] == count
+        assert compaction.mask[row].tolist() == [True] * count + [False] * (mask.shape[1] - count)
+        assert compact[row, :count].tolist() == ids[row][kept].tolist()  # in their order
+    assert torch.equal(compaction.scatter(compact), ids)
+    vectors = torch.randn(*mask.shape, 3)
+    assert torch.equal(compaction.scatter(compaction.compact(vectors)), vectors)
+    assert torch.equal(compaction.compact(vectors)[compaction.mask], vectors[mask.bool()])
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
+def test_compaction_takes_masks_of_any_type(dtype):
+    compaction = Compaction(torch.tensor([[0, 1, 0, 1]], dtype=dtype))
+    assert compaction.compact(torch.tensor([[5, 6, 7, 8]]))[0, :2].tolist() == [6, 8]
+
+
+def test_variational_dropout_draws_once_a_sentence():
+    torch.manual_seed(0)
+    dropped = Dropout(0.4, variational=True)(torch.ones(50, 6, 40))
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert not torch.equal(dropped[0], dropped[1])
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.4, abs=0.05)
+    assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.6])
+
+
+def test_element_dropout_draws_for_every_token():
+    torch.manual_seed(0)
+    dropped = Dropout(0.4, variational=False)(torch.ones(50, 6, 40))
+    assert not torch.equal(dropped[:, 0], dropped[:, 1])
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("variational", [True, False])
+def test_dropout_acts_in_training_only_and_after_every_layer(variational):
+    torch.manual_seed(0)
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2, dropout=0.5, variational=variational)
+    values, lengths = torch.randn(2, 5, INPUT), torch.tensor([5, 3])
+    first, second = encoder(values, lengths)
+    assert (first == 0).any()
+    assert (second == 0).any()
+    encoder.eval()
+    plain = BiRecurrentEncoder(INPUT, HIDDEN, 2)
+    plain.load_state_dict(encoder.state_dict())
+    for output, want in zip(encoder(values, lengths), plain(values, lengths), strict=True):
+        assert torch.equal(output, want)
