@@ -44,8 +44,13 @@ def train(arguments: Sequence[str]) -> None:
 
     config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
     recipe = read_recipe(config_file, arguments[1:] if config_file else arguments)
+    from datasets import disable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
     from hf_bilstm.training.run import train as run
 
+    disable_progress_bars()  # those of encoding and saving; the Trainer's own stays
+    disable_progress_bar()
     results = run(recipe)
     for split in ("validation", "test"):
         if split in results:

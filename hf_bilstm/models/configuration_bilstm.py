@@ -84,9 +84,9 @@ class BiLstmConfig(PreTrainedConfig):
         Raises:
             ValueError: If `id2label` has not the keys 0, 1, 2 and so on.
         """
-        names = {int(key): value for key, value in (self.id2label or {}).items()}
-        if sorted(names) != list(range(len(names))):
-            raise ValueError(f"id2label must have the keys 0 to {len(names) - 1}, got {sorted(names)}.")
+        names: dict[Any, str] = self.id2label or {}
+        if not names or set(names) != set(range(len(names))):
+            raise ValueError(f"id2label must have the keys 0, 1, 2, ... (integers), got {list(names)}.")
         return [names[index] for index in range(len(names))]
 
     def validate_sizes(self) -> None:

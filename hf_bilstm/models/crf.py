@@ -373,3 +373,46 @@ class LinearChainCrf(nn.Module):
         empty = (lengths == 0)[:, None] & (torch.arange(n, device=lengths.device) > 0)
         scores = scores.masked_fill((lengths == 0)[:, None], 0.0).masked_fill(empty, -math.inf)
         return paths.masked_fill(padding[:, None, :], 0), scores
+
+    @torch.no_grad()
+    def span_log_likelihood(self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor) -> Tensor:
+        """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
+
+        It is the posterior of the first state, times that of each further state given the one before it, times that of
+        a state that starts anew after the last.
+
+        Args:
+            emissions: (B, T, S).
+            lengths: (B,).
+            paths: (B, K, T) states of K legal paths a row.
+            spans: (N, 4) integers: row, place among the row's paths, first token, token after the last.
+
+        Returns:
+            (N,), at most 0.
+        """
+        rows, ranks, starts, ends = spans.unbind(dim=1)
+        if spans.shape[0] == 0:
+            return emissions.new_zeros(0, dtype=_work_dtype(emissions.device))
+        posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
+        emissions = self._prepare(emissions, lengths)
+        _, transitions, end = self._scores(emissions.device)
+        after = end.expand(emissions.shape[0], -1)
+        # Summed scores of what may come from each token on, and after it, up to one constant a token: (B, T, S).
+        onwards, afters = torch.empty_like(emissions), torch.empty_like(emissions)
+        for position in range(emissions.shape[1] - 1, -1, -1):
+            onward = emissions[:, position] + after
+            onward = onward - onward.amax(dim=1, keepdim=True)  # keeps the numbers small over any length
+            onwards[:, position], afters[:, position] = onward, after
+            after = torch.logsumexp(transitions + onward[:, None], dim=2)
+            after = torch.where((lengths > position)[:, None], after, end)
+        steps = paths.transpose(1, 2)  # (B, T, K)
+        moved = transitions[steps[:, :-1], steps[:, 1:]] + onwards[:, 1:].gather(2, steps[:, 1:])
+        moved = moved - afters[:, :-1].gather(2, steps[:, :-1])
+        real = torch.arange(1, emissions.shape[1], device=lengths.device) < lengths[:, None]
+        summed = nn.functional.pad(moved.masked_fill(~real[:, :, None], 0.0).cumsum(dim=1), (0, 0, 1, 0))  # (B, T, K)
+        inside = summed[rows, ends - 1, ranks] - summed[rows, starts, ranks]
+        following = transitions[paths[rows, ranks, ends - 1]]  # (N, S)
+        following = following + onwards[rows, ends.clamp(max=emissions.shape[1] - 1)]
+        anew = torch.tensor(self.space.starts, device=emissions.device)
+        closed = torch.logsumexp(following.masked_fill(~anew, FORBIDDEN), 1) - torch.logsumexp(following, 1)
+        return (posterior.log() + inside + closed.masked_fill(ends == lengths[rows], 0.0)).clamp(max=0.0)

@@ -200,13 +200,10 @@ def _wants_dict(config: BiLstmConfig, return_dict: bool | None) -> bool:
 
 def _label_space(config: BiLstmConfig) -> tuple[list[str], StateSpace]:
     """Labels of a configuration and the states they stand for, or what is wrong with the labels."""
-    id2label: dict[Any, str] = config.id2label or {}
-    if not id2label or set(id2label) != set(range(len(id2label))):
-        raise ValueError(f"id2label must have the keys 0, 1, 2, ... (integers), got {list(id2label)}.")
-    labels = [id2label[index] for index in range(len(id2label))]
+    labels = config.labels
     if config.label2id != {label: index for index, label in enumerate(labels)}:
         raise ValueError(
-            f"label2id is not the inverse of id2label: {config.label2id} and {id2label}. Pass both, "
+            f"label2id is not the inverse of id2label: {config.label2id} and {config.id2label}. Pass both, "
             f"label2id={{label: index for index, label in id2label.items()}}."
         )
     if config.tagging_scheme != "none" and all(label.startswith("LABEL_") for label in labels):
@@ -424,7 +421,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             lowest = int(labels.masked_fill(labels == UNOBSERVED, 0).min())
             if lowest < 0 or highest >= self.num_labels:
                 wrong = lowest if lowest < 0 else highest
-                names = ", ".join(_label_space(self.config)[0])
+                names = ", ".join(self.config.labels)
                 raise ValueError(
                     f"labels hold {wrong}, but the model has the labels 0 to {self.num_labels - 1} ({names}): use its "
                     f"config.label2id, and -100 where the label is unknown."

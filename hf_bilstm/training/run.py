@@ -57,6 +57,8 @@ def train(recipe: Recipe) -> dict[str, Any]:
     validation_data = load_split(arguments, "validation")
     _check_evaluation(recipe, validation_data)
     set_seed(training.seed)
+    if training.device.type == "cpu":
+        training.dataloader_pin_memory = False  # pinning serves accelerators only, and warns where there is none
     tokenizer, model = build(recipe, train_data, validation_data)
     label2id = _label_maps(model.config.labels)["label2id"]
     encoded = {"train": encode_dataset(train_data, tokenizer, label2id)}

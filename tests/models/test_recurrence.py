@@ -131,6 +131,14 @@ def test_compaction_of_any_mask(mask):
     assert torch.equal(compaction.compact(vectors)[compaction.mask], vectors[mask.bool()])
 
 
+def test_compaction_keeps_the_order_of_long_rows():
+    torch.manual_seed(0)
+    mask = torch.randint(2, (2, 5000))
+    compact = Compaction(mask).compact(torch.arange(5000).expand(2, -1))
+    for row, kept in zip(compact, mask.bool(), strict=True):
+        assert torch.equal(row[: int(kept.sum())], kept.nonzero().flatten())
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
 def test_compaction_takes_masks_of_any_type(dtype):
     compaction = Compaction(torch.tensor([[0, 1, 0, 1]], dtype=dtype))

@@ -1,0 +1,375 @@
+"""Tagging of raw texts or given tokens: spans with their probabilities, n-best taggings, tags or words.
+
+Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S states, N spans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
+
+from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
+from .tokenizer_backend import WHITE_SPACE
+
+TASK = "bilstm-tagging"
+_BATCH_SIZE = 32
+# Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
+_TOKEN_BUDGET = 16_384
+# Inputs are read ahead up to so many batches or characters, and sorted by length among themselves.
+_WINDOW_BATCHES = 16
+_WINDOW_CHARACTERS = 1_000_000
+_WHITE_SPACE_RUN = re.compile(f"[{WHITE_SPACE}]+")
+
+
+@dataclass(frozen=True)
+class _Options:
+    threshold: float | None = None
+    n_best: int | None = None
+    scheme: str | None = None
+    return_words: bool = False
+    is_split_into_words: bool = False
+    delimiter: str = " "
+
+
+class _Row(NamedTuple):
+    text: str
+    ids: list[int]
+    offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
+
+
+class _Found(NamedTuple):
+    label: str
+    score: float
+    first: int  # token
+    end: int  # token after the last
+    start: int  # character
+    stop: int  # character after the last
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+# What each option takes, as a test and in words.
+_CHECKS: dict[str, tuple[Any, str]] = {
+    "threshold": (lambda value: value is None or _is_share(value), "None or a probability, 0 to 1"),
+    "n_best": (lambda value: value is None or _is_count(value), "None or a whole number from 1 on"),
+    "scheme": (lambda value: value is None or value in SCHEMES, f"None or one of {', '.join(map(repr, SCHEMES))}"),
+    "return_words": (lambda value: isinstance(value, bool), "True or False"),
+    "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
+    "delimiter": (lambda value: isinstance(value, str), "a string"),
+}
+
+
+class TaggingPipeline(TokenClassificationPipeline):
+    """Tags texts with a BiLSTM tagger; every score is a probability.
+
+    The result for a text is a list of spans `{"entity_group", "score", "word", "start", "end"}`: those of the stock
+    pipeline with `aggregation_strategy="simple"`, `word` being the text from `start` to `end`. `score` is the
+    probability that exactly this span with this label is there, over all legal taggings of the text. Where labels are
+    plain (`tagging_scheme="none"`) each token is an item, with the probability of its label. `O` is no item.
+
+        >>> tagger = TaggingPipeline(model=model, tokenizer=tokenizer)
+        >>> tagger("他去了北京。", threshold=0.5)
+        [{'entity_group': 'LOC', 'score': 0.98, 'word': '北京', 'start': 3, 'end': 5}]
+
+    Args:
+        model: A `BiLstmForTokenClassification`.
+        tokenizer: Its tokenizer.
+        batch_size: As in a call, and its default.
+        **kwargs: What `transformers.Pipeline` takes, such as `device`, and the options of a call as its defaults.
+
+    Raises:
+        ValueError: If the model is no BiLSTM tagger, or an option is wrong.
+    """
+
+    _registered_impl: ClassVar[dict[str, dict[str, Any]]]
+
+    def check_model_type(self, supported_models: Any) -> None:
+        """Refuse models of other kinds.
+
+        Args:
+            supported_models: Ignored: one kind is supported.
+
+        Raises:
+            ValueError: If the model is no BiLSTM tagger.
+        """
+        if self.model.config.model_type != "bilstm" or not hasattr(self.model, "crf"):
+            raise ValueError(
+                f"model is a {type(self.model).__name__}, but TaggingPipeline takes a BiLstmForTokenClassification: "
+                f"load it with AutoModelForTokenClassification, or use the stock pipeline('token-classification')."
+            )
+
+    def _sanitize_parameters(  # type: ignore[override]  # other options than the base class
+        self, **options: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        strategy = options.pop("aggregation_strategy", None)
+        if getattr(strategy, "value", strategy) not in (None, "simple"):
+            raise ValueError(
+                f"aggregation_strategy={strategy!r}: TaggingPipeline gives whole spans, as 'simple' does. Leave it "
+                f"out; scheme='iob2' gives a tag a token."
+            )
+        for name, value in options.items():
+            if name not in _CHECKS:
+                raise ValueError(f"{name}={value!r}: the options of TaggingPipeline are {', '.join(_CHECKS)}.")
+            is_right, what = _CHECKS[name]
+            if not is_right(value):
+                raise ValueError(f"{name}={value!r}: it takes {what}.")
+        return {}, {}, options
+
+    def _read_options(self, given: dict[str, Any]) -> _Options:
+        """Lay the options of a call over those of the pipeline, and check that they go together."""
+        options = replace(_Options(), **{**self._postprocess_params, **given})
+        kinds = [name for name in ("n_best", "scheme", "return_words") if getattr(options, name)]
+        if len(kinds) > 1:
+            raise ValueError(f"{' and '.join(kinds)} ask for different results: take one of them a call.")
+        if options.threshold is not None and kinds in (["n_best"], ["return_words"]):
+            raise ValueError(f"threshold drops spans, and {kinds[0]} needs all of them: leave one of the two out.")
+        if self.model.config.tagging_scheme == "none" and kinds in (["scheme"], ["return_words"]):
+            raise ValueError(
+                f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
+                f"it every token comes with its label."
+            )
+        return options
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:  # type: ignore[override]
+        """Tag a text, several, or any iterable of texts.
+
+        Args:
+            inputs: A text, or a list or tuple of texts; with `is_split_into_words` a list or tuple of tokens, or a
+                list or tuple of such. Any other iterable (a generator, a column of a data set) is read as it is
+                needed, some batches ahead, and gives a generator. A text may have any length.
+            batch_size: Most texts the model reads at once, 32 when None; fewer when they are long. Nothing but speed
+                depends on it.
+            **options: Any of these:
+                threshold: Least score of a span, 0 to 1; spans below it are left out.
+                n_best: Taggings wanted, at least 1. The result for a text is then a list of `{"score", "spans"}` in
+                    falling order of `score`, the probability of the whole tagging; shorter if the text has fewer.
+                scheme: "iob1", "iob2", "bioes", "bmes" or "bilou". The result for a text is then a list of
+                    `{"token", "tag", "start", "end"}`, one a token.
+                return_words: Whether the result for a text is the list of its words, for segmentation models. They
+                    cover all but white space: a token outside of spans is a word, and white space parts words.
+                is_split_into_words: Whether inputs are tokens. `start` and `end` then count in the text they make
+                    when joined by `delimiter`.
+                delimiter: What stands between tokens, " " unless given.
+
+        Returns:
+            The result for one text, a list of them for several, or a generator, in the order of the inputs.
+
+        Raises:
+            ValueError: If an input or an option is wrong.
+        """
+        if batch_size is None:
+            batch_size = _BATCH_SIZE if self._batch_size is None else self._batch_size
+        if not _is_count(batch_size):
+            raise ValueError(f"batch_size={batch_size!r}: it takes a whole number from 1 on.")
+        read = self._read_options(self._sanitize_parameters(**options)[2])
+        is_sequence = isinstance(inputs, (list, tuple))
+        # A list of strings is one text's tokens if the caller said so, and otherwise several texts.
+        if isinstance(inputs, str) or (
+            read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
+        ):
+            return next(self._stream([inputs], read, batch_size))
+        if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
+            raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")
+        results = self._stream(inputs, read, batch_size)
+        return list(results) if is_sequence else results
+
+    def _stream(self, inputs: Iterable[Any], options: _Options, batch_size: int) -> Iterator[Any]:
+        """Tag the inputs, one window of them after the other."""
+        window: list[Any] = []
+        characters = 0
+        for position, item in enumerate(inputs):
+            if options.is_split_into_words:
+                if not isinstance(item, (list, tuple)) or not all(isinstance(token, str) for token in item):
+                    raise ValueError(
+                        f"inputs[{position}] is {item!r:.80}: is_split_into_words=True takes lists of strings, the "
+                        f"tokens of a text."
+                    )
+            elif not isinstance(item, str):
+                raise ValueError(
+                    f"inputs[{position}] is {item!r:.80}: it takes a string; for lists of tokens say "
+                    f"is_split_into_words=True."
+                )
+            window.append(item)
+            characters += sum(map(len, item)) if options.is_split_into_words else len(item)
+            if len(window) >= _WINDOW_BATCHES * batch_size or characters >= _WINDOW_CHARACTERS:
+                yield from self._tag_window(window, options, batch_size)
+                window, characters = [], 0
+        if window:
+            yield from self._tag_window(window, options, batch_size)
+
+    def _tag_window(self, window: list[Any], options: _Options, batch_size: int) -> list[Any]:
+        rows = self._tokenize(window, options)
+        results: list[Any] = [None] * len(rows)
+        for batch in _batches([len(row.ids) for row in rows], batch_size):
+            for place, result in zip(batch, self._tag_batch([rows[place] for place in batch], options), strict=True):
+                results[place] = result
+        return results
+
+    def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
+        encoded: Any = self.tokenizer(  # type: ignore[misc]
+            [list(item) for item in window] if options.is_split_into_words else window,
+            is_split_into_words=options.is_split_into_words,
+            add_special_tokens=False,
+            truncation=False,
+            return_attention_mask=False,
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        rows = []
+        for place, (text, ids) in enumerate(zip(window, encoded["input_ids"], strict=True)):
+            offsets = np.array(encoded["offset_mapping"][place], dtype=np.int64).reshape(-1, 2)
+            if options.is_split_into_words:
+                # Offsets count from the start of each given token.
+                starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
+                offsets = offsets + starts[np.array(encoded.word_ids(place), dtype=np.int64)][:, None]
+                text = options.delimiter.join(text)
+            rows.append(_Row(text, ids, offsets))
+        return rows
+
+    def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
+        """Decode rows together, and write down what the options ask for."""
+        was_training = self.model.training
+        try:
+            self.model.eval()  # a model fresh from its training would still drop units
+            with torch.inference_mode():
+                taggings = self._decode(rows, options)
+        finally:
+            self.model.train(was_training)
+        if options.return_words:
+            return [_write_words(row, found) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+        if options.scheme is not None:
+            return [_write_tags(row, found, options.scheme) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+        if options.n_best is None:
+            return [_write_spans(row, found) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+        return [
+            [{"score": score, "spans": _write_spans(row, found)} for score, found in ranked]
+            for row, ranked in zip(rows, taggings, strict=True)
+        ]
+
+    def _decode(self, rows: list[_Row], options: _Options) -> list[list[tuple[float, list[_Found]]]]:
+        """Find each row's taggings, best first: the probability and the spans of each."""
+        model: Any = self.model
+        lengths = np.array([len(row.ids) for row in rows])
+        real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+        input_ids = np.zeros(real.shape, dtype=np.int64)
+        input_ids[real] = np.concatenate([row.ids for row in rows])
+        mask = torch.from_numpy(real).to(model.device)
+        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(model.device), mask)
+        if options.n_best is None:
+            paths = model.crf.viterbi(emissions, compaction.lengths)[0][:, None]  # (B, 1, T)
+            log_probabilities = np.zeros((len(rows), 1))  # nobody asks for them
+        else:
+            paths, scores = model.crf.n_best(emissions, compaction.lengths, options.n_best)
+            totals = model.crf.log_partition(emissions, compaction.lengths)
+            log_probabilities = (scores - totals[:, None]).cpu().numpy()
+
+        space, plain = model.crf.space, model.config.tagging_scheme == "none"
+        states = [model.config.labels[label] for label in space.state_to_label]
+        exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
+        wanted = [label != OUTSIDE or options.return_words for label in states]
+        path_states = paths.cpu().numpy()
+        spans = _find_spans(path_states, real[:, None] & exists[:, :, None], np.array(space.starts), np.array(wanted))
+        scores = np.zeros(len(spans))
+        if options.threshold is not None or not (options.scheme or options.return_words):
+            on_device = torch.from_numpy(spans).to(model.device)
+            scores = model.crf.span_log_likelihood(emissions, compaction.lengths, paths, on_device).exp().cpu().numpy()
+            kept = scores >= (options.threshold or 0.0)
+            spans, scores = spans[kept], scores[kept]
+
+        place, rank, first, end = spans.T
+        kinds = states if plain else [split_tag(label)[1] for label in states]
+        labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
+        offsets = np.concatenate([row.offsets for row in rows])
+        row_starts = np.cumsum(lengths) - lengths
+        starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
+        columns = (labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
+        found = [_Found(*values) for values in zip(*columns, strict=True)]
+        count = paths.shape[1]
+        bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
+        probabilities = np.exp(np.minimum(log_probabilities, 0.0)).tolist()
+        return [
+            [
+                (probabilities[i][k], found[bounds[i * count + k] : bounds[i * count + k + 1]])
+                for k in np.flatnonzero(exists[i]).tolist()
+            ]
+            for i in range(len(rows))
+        ]
+
+
+def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
+    """Part rows, named by their places, into batches of about equal lengths."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # From short to long, so that the newest row is the longest.
+        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[place] > _TOKEN_BUDGET):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Find where the spans of legal paths begin and end.
+
+    Args:
+        paths: (B, K, T) states.
+        real: (B, K, T) bool, whether there is a token.
+        begins: (S,) bool, whether a state is the first of a span, or of no span.
+        wanted: (S,) bool, whether the spans that begin with a state are to be found.
+
+    Returns:
+        (N, 4): row, place among its paths, first token, token after the last; sorted.
+    """
+    columns = ((0, 0), (0, 0), (0, 1))  # one more, so that every span ends at a boundary of its own row
+    boundary = np.pad(begins[paths] | ~real, columns, constant_values=True)
+    is_first = np.pad(begins[paths] & wanted[paths] & real, columns)
+    places = np.flatnonzero(boundary)
+    is_first = is_first.ravel()[places]
+    rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)
+    sizes = np.diff(places, append=0)[is_first]
+    return np.stack((rows, ranks, first, first + sizes), axis=1)
+
+
+def _write_spans(row: _Row, found: list[_Found]) -> list[dict[str, Any]]:
+    return [
+        {
+            "entity_group": span.label,
+            "score": span.score,
+            "word": row.text[span.start : span.stop],
+            "start": span.start,
+            "end": span.stop,
+        }
+        for span in found
+    ]
+
+
+def _write_tags(row: _Row, found: list[_Found], scheme: str) -> list[dict[str, Any]]:
+    tags = spans_to_tags([(span.label, span.first, span.end) for span in found], len(row.ids), scheme)
+    return [
+        {"token": row.text[start:end], "tag": tag, "start": start, "end": end}
+        for tag, (start, end) in zip(tags, row.offsets.tolist(), strict=True)
+    ]
+
+
+def _write_words(row: _Row, found: list[_Found]) -> list[str]:
+    pieces = (row.text[span.start : span.stop] for span in found)
+    return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+
+
+# Read by `save_pretrained`, which then saves this file and names it in the configuration.
+TaggingPipeline._registered_impl = {TASK: {"impl": TaggingPipeline, "pt": (AutoModelForTokenClassification,)}}
+
+__all__ = ["TaggingPipeline"]
