@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
+
 USAGE = """usage: hf-bilstm COMMAND ...
 
 commands (each has --help):
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0 if wants_help else 2)
     try:
         commands[arguments[0]](arguments[1:])
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, StrictDataclassError) as error:
         raise SystemExit(f"hf-bilstm {arguments[0]}: {error}") from error
 
 
@@ -72,12 +74,16 @@ def evaluate(arguments: Sequence[str]) -> None:
     parser.add_argument("model", help="folder or Hub id of a tagger")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="default: test")
     parser.add_argument("--json", metavar="FILE", help="file to write the scores to")
+    parser.add_argument(
+        "--report", metavar="FOLDER", help="folder to write errors.html and pictures of the results to"
+    )
     own, rest = parser.parse_known_args(arguments)
 
     from transformers.utils import cached_file
 
     from hf_bilstm.data import encode_dataset
     from hf_bilstm.training.arguments import read_data_arguments
+    from hf_bilstm.training.reports import report_tagger
     from hf_bilstm.training.run import RECIPE_FILE
     from hf_bilstm.training.scoring import evaluate_tagger
     from hf_bilstm.training.splits import require_split
@@ -85,11 +91,15 @@ def evaluate(arguments: Sequence[str]) -> None:
     model, tokenizer = _load(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
-    dataset = encode_dataset(require_split(data, own.split), tokenizer, model.config.label2id)
+    tagged = require_split(data, own.split)
+    dataset = encode_dataset(tagged, tokenizer, model.config.label2id)
     scores = evaluate_tagger(model, tokenizer, dataset, data.task)
     print(format_scores(scores))
     if own.json:
         Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
+    if own.report:
+        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores)
+        print(f"\nReport: {', '.join(map(str, written))}")
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -116,7 +126,7 @@ def predict(arguments: Sequence[str]) -> None:
     strategy = "none" if model.config.tagging_scheme == "none" else "simple"
     texts = list(_read_lines(own.file))
     for text, found in zip(
-        texts, tagger(iter(texts), batch_size=own.batch_size, aggregation_strategy=strategy), strict=True
+        texts, tagger((text for text in texts), batch_size=own.batch_size, aggregation_strategy=strategy), strict=True
     ):
         entities = [{**entity, "score": float(entity["score"])} for entity in found]
         print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))

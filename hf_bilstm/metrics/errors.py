@@ -32,9 +32,9 @@ def overlap(first: Span, second: Span) -> int:
 def pair_errors(gold_spans: Iterable[Span], predicted_spans: Iterable[Span]) -> list[SpanError]:
     """Pair the wrong spans of a sentence with what stands in their place.
 
-    Spans that are exactly right are left out. Of the others, two with the same boundaries make a `wrong_type`; then two
-    of the same type that overlap make a `wrong_boundary`, those that share most tokens first; what is left over is
-    `missed` if gold and `spurious` if predicted. Every span is in one error at most.
+    Spans that are exactly right are left out. Of the others, two with the same boundaries make a `wrong_type`; then
+    two of the same type that overlap make a `wrong_boundary`, those that share most tokens first; what is left over is
+    `missed` if gold and `spurious` if predicted. Every wrong span is in exactly one error.
 
     Args:
         gold_spans: Right spans of one sentence.

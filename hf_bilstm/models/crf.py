@@ -393,8 +393,8 @@ class LinearChainCrf(nn.Module):
         rows, ranks, starts, ends = spans.unbind(dim=1)
         if spans.shape[0] == 0:
             return emissions.new_zeros(0, dtype=_work_dtype(emissions.device))
-        posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
         emissions = self._prepare(emissions, lengths)
+        posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
         _, transitions, end = self._scores(emissions.device)
         after = end.expand(emissions.shape[0], -1)
         # Summed scores of what may come from each token on, and after it, up to one constant a token: (B, T, S).

@@ -72,6 +72,18 @@ class BiLstmPreTrainedModel(PreTrainedModel):
         super().__init__(config)
         config.validate()  # what overrides the configuration in `from_pretrained` is set after its own validation
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save weights, configuration and code, and say that `AutoModel`, too, can read them.
+
+        Args:
+            *args: As in `PreTrainedModel.save_pretrained`.
+            **kwargs: As in `PreTrainedModel.save_pretrained`.
+        """
+        if self._auto_class is not None:  # transformers itself names the class that is saved, and no other
+            auto_map = getattr(self.config, "auto_map", None) or {}
+            self.config.auto_map = {"AutoModel": "modeling_bilstm.BiLstmModel", **auto_map}
+        super().save_pretrained(*args, **kwargs)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise a module's own parameters; transformers calls this for every module that was not loaded."""

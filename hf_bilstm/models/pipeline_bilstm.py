@@ -5,10 +5,11 @@ Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S s
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
 from .tokenizer_backend import WHITE_SPACE
 
 TASK = "bilstm-tagging"
+# Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
+# where the package is there and knows the task.
+_SAVED_TASK = "bilstm-tagging-remote"
 _BATCH_SIZE = 32
 # Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
 _TOKEN_BUDGET = 16_384
@@ -93,8 +97,6 @@ class TaggingPipeline(TokenClassificationPipeline):
         ValueError: If the model is no BiLSTM tagger, or an option is wrong.
     """
 
-    _registered_impl: ClassVar[dict[str, dict[str, Any]]]
-
     def check_model_type(self, supported_models: Any) -> None:
         """Refuse models of other kinds.
 
@@ -109,6 +111,16 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"model is a {type(self.model).__name__}, but TaggingPipeline takes a BiLstmForTokenClassification: "
                 f"load it with AutoModelForTokenClassification, or use the stock pipeline('token-classification')."
             )
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Save model, tokenizer and the code of all, this pipeline's too.
+
+        Args:
+            save_directory: Folder, made if it is not there. `pipeline(model=folder, trust_remote_code=True)` reads it.
+            **kwargs: As in `Pipeline.save_pretrained`.
+        """
+        self._registered_impl = {_SAVED_TASK: {"impl": type(self), "pt": (AutoModelForTokenClassification,)}}
+        super().save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(  # type: ignore[override]  # other options than the base class
         self, **options: Any
@@ -368,8 +380,5 @@ def _write_words(row: _Row, found: list[_Found]) -> list[str]:
     pieces = (row.text[span.start : span.stop] for span in found)
     return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
 
-
-# Read by `save_pretrained`, which then saves this file and names it in the configuration.
-TaggingPipeline._registered_impl = {TASK: {"impl": TaggingPipeline, "pt": (AutoModelForTokenClassification,)}}
 
 __all__ = ["TaggingPipeline"]

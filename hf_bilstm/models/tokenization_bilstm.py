@@ -87,7 +87,10 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         elif vocab is not None:
             backend = build_backend(vocab, specials, **options)
         else:
-            raise ValueError("BiLstmTokenizer takes vocab, tokenizer_file or tokenizer_object; from_corpus makes one.")
+            raise ValueError(
+                "BiLstmTokenizer takes vocab, tokenizer_file or tokenizer_object, and got none; from_corpus makes one. "
+                "A folder read by from_pretrained must hold tokenizer.json."
+            )
         if [backend.token_to_id(token) for token in specials] != [0, 1]:
             raise ValueError(f"pad_token and unk_token take the texts of the tokens 0 and 1, not {specials}.")
         built_in = read_options(backend)

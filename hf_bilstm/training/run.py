@@ -30,6 +30,7 @@ from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.training.arguments import DataArguments, Recipe, describe_recipe, label_weights
 from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.plots import plot_learning_curve
+from hf_bilstm.training.reports import report_tagger
 from hf_bilstm.training.scoring import evaluate_tagger, keep_best_labels, main_metric, make_compute_metrics
 from hf_bilstm.training.splits import load_split, require_split
 from hf_bilstm.training.trainer import TaggerTrainer
@@ -88,6 +89,10 @@ def train(recipe: Recipe) -> dict[str, Any]:
         if split in encoded:
             results[split] = evaluate_tagger(model, tokenizer, encoded[split], arguments.task)
     save(Path(training.output_dir or "."), recipe, model, tokenizer, results)
+    reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
+    if data is not None:
+        folder = Path(training.output_dir or ".")
+        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
     plot_path = Path(training.output_dir or ".") / "learning_curve.png"
     plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), plot_path)
     return results

@@ -45,7 +45,8 @@ def test_the_output_folder_is_complete_and_loads(trained):
     for split in ("validation", "test"):
         data = encode_dataset(load_sample(split), tokenizer, model.config.label2id)
         again = evaluate_tagger(model, tokenizer, data, "ner")
-        assert again == pytest.approx(results[split], abs=1e-6) or again["f1"] == pytest.approx(results[split]["f1"])
+        assert again["per_type"] == results[split]["per_type"]
+        assert again["f1"] == results[split]["f1"]
     assert results["validation"]["f1"] > 0.1  # it has learned something
     assert results["parameters"] == model.num_parameters()
 
