@@ -292,7 +292,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
-        spans = _find_spans(path_states, real[:, None] & exists[:, :, None], np.array(space.starts), np.array(wanted))
+        spans = _find_spans(path_states, real[:, None], np.array(space.starts), np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
             on_device = torch.from_numpy(spans).to(model.device)
@@ -338,7 +338,7 @@ def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted:
 
     Args:
         paths: (B, K, T) states.
-        real: (B, K, T) bool, whether there is a token.
+        real: (B, 1, T) bool, whether there is a token.
         begins: (S,) bool, whether a state is the first of a span, or of no span.
         wanted: (S,) bool, whether the spans that begin with a state are to be found.
 

@@ -88,8 +88,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             backend = build_backend(vocab, specials, **options)
         else:
             raise ValueError(
-                "BiLstmTokenizer takes vocab, tokenizer_file or tokenizer_object, and got none; from_corpus makes one. "
-                "A folder read by from_pretrained must hold tokenizer.json."
+                "BiLstmTokenizer takes vocab, tokenizer_file or tokenizer_object, and got none: a folder read by "
+                "from_pretrained must hold tokenizer.json; from_corpus makes a new tokenizer."
             )
         if [backend.token_to_id(token) for token in specials] != [0, 1]:
             raise ValueError(f"pad_token and unk_token take the texts of the tokens 0 and 1, not {specials}.")

@@ -17,10 +17,10 @@ COLORS = 8  # that the page's style sheet has
 CONTEXT = 60  # tokens shown on each side of an error
 TITLES = {"missed": "Missed", "spurious": "Spurious", "wrong_type": "Wrong type", "wrong_boundary": "Wrong boundary"}
 MEANINGS = {
-    "missed": "a gold span where the model has none of this type",
-    "spurious": "a span of the model where the data has none of this type",
+    "missed": "a gold span that no span of the model stands for",
+    "spurious": "a span of the model that stands for no gold span",
     "wrong_type": "right boundaries, another type",
-    "wrong_boundary": "the right type, and boundaries that overlap",
+    "wrong_boundary": "the right type, other boundaries that overlap the right ones",
 }
 _JOINERS = "\u200c\u200d"  # the letters and emoji beside them show that they are there
 
@@ -231,11 +231,10 @@ def _segments(atoms: Sequence[_Atom], look: _Look) -> list[dict[str, Any]]:
     ]
     nothing = _Atom("", None, None, False)
     segments: list[dict[str, Any]] = []
-    widths: dict[int, float] = {}
     for before, group, after in zip([[nothing], *groups], groups, [*groups[1:], [nothing]], strict=False):
         head, previous, following = group[0], before[0], after[0]
         segment: dict[str, Any] = {"head": head.text, "rest": "".join(atom.text for atom in group[1:])}
-        segment["focus"], reserve = head.focus, 0.0
+        segment["focus"], segment["reserve"] = head.focus, 0.0
         for name, span, left, right in (
             ("gold", head.gold, previous.gold, following.gold),
             ("predicted", head.predicted, previous.predicted, following.predicted),
@@ -244,13 +243,23 @@ def _segments(atoms: Sequence[_Atom], look: _Look) -> list[dict[str, Any]]:
             segment[f"{name}_label"] = span.label if span and named else None
             segment[f"{name}_ends"] = span is not None and right is not span
             segment[name] = look.colors[span.label] if span else None
-            if span:
-                widths[id(span)] = widths.get(id(span), 0.0) + sum(_width(atom.text) for atom in group)
-                if right is not span and look.named:
-                    reserve = max(reserve, 0.68 * _width(span.label) + 0.2 - widths[id(span)])
-        segment["reserve"] = round(reserve, 2)  # in em: room for a label longer than its span
         segments.append(segment)
+    for name in ("gold", "predicted"):
+        _reserve(segments, name)
     return segments
+
+
+def _reserve(segments: list[dict[str, Any]], name: str) -> None:
+    """Widen a span, in em, whose label would run into the next one's."""
+    position, label_end, last = 0.0, 0.0, 0
+    for place, segment in enumerate(segments):
+        if segment[f"{name}_label"]:
+            if position < label_end:
+                segments[last]["reserve"] = max(segments[last]["reserve"], round(label_end - position, 2))
+            label_end = position + 0.68 * _width(segment[f"{name}_label"]) + 0.2
+        if segment[name] is not None:
+            last = place
+        position += _width(segment["head"] + segment["rest"])
 
 
 def _percentage(probability: float) -> str:

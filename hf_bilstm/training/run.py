@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,13 +89,13 @@ def train(recipe: Recipe) -> dict[str, Any]:
     for split in ("validation", "test"):
         if split in encoded:
             results[split] = evaluate_tagger(model, tokenizer, encoded[split], arguments.task)
-    save(Path(training.output_dir or "."), recipe, model, tokenizer, results)
+    folder = Path(training.output_dir or ".")
+    save(folder, recipe, model, tokenizer, results)
+    if find_spec("matplotlib"):  # the report says what is missing without it
+        plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), folder / "learning_curve.png")
     reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
     if data is not None:
-        folder = Path(training.output_dir or ".")
         report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
-    plot_path = Path(training.output_dir or ".") / "learning_curve.png"
-    plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), plot_path)
     return results
 
 

@@ -177,9 +177,9 @@ def test_spans_are_those_of_the_stock_pipeline(trained, tagger, sample):
 
 
 @settings(max_examples=40, deadline=None)
-@given(texts_with_blanks, st.integers(1, 4), st.integers(0, 4))
-def test_any_text_at_any_place_of_any_batch(texts, batch_size, seed):
-    tagger = build(labels=["O", "B-X", "I-X"], seed=seed)
+@given(texts_with_blanks, st.integers(1, 4), st.integers(0, 4), st.permutations(["O", "B-X", "I-X"]))
+def test_any_text_at_any_place_of_any_batch(texts, batch_size, seed, labels):
+    tagger = build(labels=labels, seed=seed)
     reference = stock(tagger, aggregation_strategy="simple")
     found = tagger(texts, batch_size=batch_size)
     assert len(found) == len(texts)
@@ -287,11 +287,12 @@ def test_given_tokens(granularity):
     assert list(tagger((tokens for tokens in batch), is_split_into_words=True)) == tagger(
         batch, is_split_into_words=True
     )
-    joined = "、".join(batch[0])
-    tags = tagger(batch[0], is_split_into_words=True, delimiter="、", scheme="iob2")
-    assert [item["token"] for item in tags] == [joined[item["start"] : item["end"]] for item in tags]
-    if granularity == "word":
-        assert [item["token"] for item in tags] == batch[0]
+    for delimiter in ("", "、。"):
+        tags = tagger(batch[0], is_split_into_words=True, delimiter=delimiter, scheme="iob2")
+        joined = delimiter.join(batch[0])
+        pieces = batch[0] if granularity == "word" else list("abc北京😀d")
+        assert [item["token"] for item in tags] == pieces
+        assert [joined[item["start"] : item["end"]] for item in tags] == pieces
     # Without the option a list of strings is several texts, white space in them or not.
     assert [places(spans) for spans in tagger(["a", "b c"])] == [places(tagger("a")), places(tagger("b c"))]
 

@@ -10,18 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from datasets import Dataset
 from matplotlib.image import imread
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast
 
-from hf_bilstm import TaggingPipeline
+from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, TaggingPipeline
 from hf_bilstm.cli import main
 from hf_bilstm.data import encode_dataset, load_sample
 from hf_bilstm.metrics.errors import pair_errors
 from hf_bilstm.models.tagging_schemes import Span, tags_to_spans
 from hf_bilstm.training.arguments import read_recipe
 from hf_bilstm.training.confidence import span_posteriors
-from hf_bilstm.training.reports import length_bins, report_tagger, write_report
-from hf_bilstm.training.run import build
+from hf_bilstm.training.error_page import Sentence
+from hf_bilstm.training.reports import confusion_counts, length_bins, length_panels, report_tagger, write_report
+from hf_bilstm.training.run import build, train
 from hf_bilstm.training.scoring import evaluate_tagger, score_tags
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -29,6 +35,8 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 TOKENS = ["Ada", "Lovelace", "met", "Babbage", "in", "New", "York", "and", "<script>alert(1)</script>", "&amp;"]
 GOLD = ["B-PER", "I-PER", "O", "B-PER", "O", "B-LOC", "I-LOC", "O", "B-LOC", "O"]
 PREDICTED = ["B-LOC", "I-LOC", "O", "O", "O", "O", "B-LOC", "O", "B-LOC", "B-PER"]
+SPANS = [tags_to_spans(tags, "iob2") for tags in (GOLD, PREDICTED)]
+SENTENCE = Sentence(TOKENS, *SPANS, pair_errors(*SPANS))
 
 
 class Page(HTMLParser):
@@ -83,9 +91,13 @@ def report(folder, tokens, gold, predicted, *more, task="ner", **options) -> Pag
     return Page(folder / "errors.html")
 
 
+def count_colors(path: Path) -> int:
+    pixels = (255 * imread(path)[:, :, :3]).round().astype(np.int64)
+    return len(np.unique(pixels @ [1, 256, 65536]))
+
+
 def is_picture(path: Path) -> bool:
-    pixels = imread(path)
-    return min(pixels.shape[:2]) > 200 and len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20
+    return min(imread(path).shape[:2]) > 200 and count_colors(path) > 20
 
 
 @pytest.fixture
@@ -142,6 +154,16 @@ def test_bars_and_labels_stand_where_the_spans_do(page):
         ("data-predicted", "LOC"): 3 * each,
         ("data-predicted", "PER"): each,
     }
+
+
+def test_labels_that_would_run_into_each_other_get_room(tmp_path):
+    def rooms(tags: list[str]) -> list[str]:
+        page = report(tmp_path, [list("甲乙丙丁")], [tags], [["O"] * 4])
+        return [element["style"] for _, element in page.elements if "padding" in element.get("style", "")]
+
+    assert len(rooms(["B-EVENT", "B-TIME", "O", "O"])) == 2  # in each of the two errors
+    assert rooms(["B-EVENT", "O", "O", "B-TIME"]) == []
+    assert rooms(["O", "O", "B-A", "B-TIME"]) == []
 
 
 def test_counts_are_those_of_the_scores(page):
@@ -216,6 +238,27 @@ def test_sentences_that_do_not_fit_together_are_refused(tmp_path):
         write_report(tmp_path, [["a", "b"]], [["O"]], [["O"]], "ner", scores)
 
 
+def test_rows_and_columns_of_the_confusion_matrix_add_up():
+    counts, rows, columns = confusion_counts([SENTENCE], plain=False)
+    assert rows == columns == ["LOC", "PER", "(wrong boundary)", "(none)"]
+    assert counts == [[1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 0], [0, 1, 0, 0]]
+    # Where there are too many types the rarest share a row, and nothing is lost.
+    spans = [Span(f"t{number:02}", place, place + 1) for number in range(50) for place in range(number, 50)]
+    wrong = [Span("t00", span.start, span.end) for span in spans]
+    merged, names, _ = confusion_counts([Sentence(["a"] * 50, spans, wrong, pair_errors(spans, wrong))], plain=False)
+    assert names[38:] == ["t38", "(11 rarer ones)", "(wrong boundary)", "(none)"]
+    assert sum(merged[39]) == sum(range(1, 12))
+
+
+def test_scores_by_length():
+    sentences, spans = length_panels([SENTENCE], plain=False)
+    assert sentences[2] == [("10", 1, pytest.approx(2 / 8))]
+    assert spans[2] == [("1", 2, pytest.approx(2 / 5)), ("2", 2, 0.0)]
+    tagged = Sentence(["a", "bcd"], [Span("n", 0, 1), Span("v", 1, 2)], [Span("n", 0, 1), Span("n", 1, 2)], [])
+    _, tokens = length_panels([tagged], plain=True)
+    assert tokens[2] == [("1", 1, 1.0), ("3", 1, 0.0)]
+
+
 def test_bins_hold_every_length_once():
     lengths = [*range(1, 40), *[7] * 30, 1000]
     bins = length_bins(lengths)
@@ -260,6 +303,16 @@ def test_confidences_of_all_spans_at_a_place_add_up(recipe_file, tmp_path):
     assert 0.05 < math.fsum(second.values()) < 1
 
 
+def test_no_word_holds_white_space(recipe_file):
+    recipe = read_recipe(str(recipe_file), ["--task", "segmentation", "--white_space", "token", "--output_dir", "x"])
+    data = Dataset.from_dict({"tokens": [["我", " ", "去"]], "tags": [["B-WORD", "O", "B-WORD"]]})
+    tokenizer, model = build(recipe, data)
+    encoded = encode_dataset(data, tokenizer, model.config.label2id)
+    wanted = [[Span("WORD", 0, 1), Span("WORD", 0, 2), Span("WORD", 0, 3), Span("WORD", 2, 3)]]
+    (found,) = span_posteriors(model.eval(), tokenizer, encoded, wanted)
+    assert list(found.values()) == pytest.approx([1, 0, 0, 1])
+
+
 def test_a_tagger_of_words(recipe_file, tmp_path):
     recipe = read_recipe(str(recipe_file), ["--task", "pos", "--granularity", "word", "--output_dir", str(tmp_path)])
     data = load_sample("test", "pos").select(range(20))
@@ -270,6 +323,34 @@ def test_a_tagger_of_words(recipe_file, tmp_path):
     total = Page(tmp_path / "errors.html").table()["all"]
     assert total["gold"] == sum(map(len, data["tokens"])) == total["predicted"]
     assert total["correct"] == round(scores["accuracy"] * total["gold"])
+
+
+def test_a_tokenizer_that_cuts_words(tmp_path):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "new", "##er", "york", "in"]
+    backend = Tokenizer(WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
+    labels = ["O", "B-LOC", "I-LOC"]
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    model = BiLstmForTokenClassification(BiLstmConfig(vocab_size=8, tagging_scheme="bioes", **names)).eval()
+    with torch.no_grad():
+        model.classifier.bias += torch.tensor([9.0 * (state == "O") for state in model.crf.space.states])
+    data = Dataset.from_dict({"tokens": [["in", "newer", "york"]], "tags": [["O", "B-LOC", "I-LOC"]]})
+    encoded = encode_dataset(data, tokenizer, model.config.label2id)
+    scores = evaluate_tagger(model, tokenizer, encoded, "ner")
+    report_tagger(tmp_path, model, tokenizer, data, encoded, "ner", scores)
+    page = Page(tmp_path / "errors.html")
+    assert page.texts["text"] == ["new er york"]
+    assert page.table()["LOC"]["missed"] == 1
+
+
+def test_without_test_data_the_report_is_of_the_validation_data(recipe_file, tmp_path):
+    text = "张 B-PER\n三 I-PER\n来 O\n\n"
+    for name, times in (("train", 8), ("dev", 3)):
+        (tmp_path / name).write_text(text * times, encoding="utf-8")
+    files = ["--dataset", "", "--data_dir", str(tmp_path), "--train_file", "train", "--validation_file", "dev"]
+    train(read_recipe(str(recipe_file), [*files, "--num_train_epochs", "1", "--output_dir", str(tmp_path)]))
+    assert Page(tmp_path / "errors.html").table()["all"]["gold"] == 3
 
 
 def test_training_and_evaluating_write_the_same_report(trained, tmp_path, capsys):
@@ -304,6 +385,5 @@ def test_a_browser_shows_the_page(tmp_path):
     assert "confidence 75.0 %" in dom
     picture = tmp_path / "page.png"
     subprocess.run([*command, f"--screenshot={picture}", url], capture_output=True, timeout=120, check=True)
-    pixels = imread(picture)
-    assert pixels.shape[:2] == (1600, 900)
-    assert len(np.unique((pixels[:, :, :3] * 255).astype(int).reshape(-1, 3), axis=0)) > 50  # bars, labels, tint
+    assert imread(picture).shape[:2] == (1600, 900)
+    assert count_colors(picture) > 50  # bars, labels, tint
