@@ -112,23 +112,20 @@ def predict(arguments: Sequence[str]) -> None:
         prog="hf-bilstm predict",
         formatter_class=RawDescriptionHelpFormatter,
         description="Tag raw text, one sentence a line. Prints one JSON object a line:\n"
-        '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}',
+        '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}\n'
+        "where score is the probability that exactly this span with this label is there.",
     )
     parser.add_argument("model", help="folder or Hub id of a tagger")
     parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
     parser.add_argument("--batch_size", type=int, default=32, help="sentences a batch (default: 32)")
     own = parser.parse_args(arguments)
 
-    from transformers import pipeline
+    from hf_bilstm import TaggingPipeline
 
     model, tokenizer = _load(own.model)
-    tagger: Any = pipeline("token-classification", model=model, tokenizer=tokenizer)
-    strategy = "none" if model.config.tagging_scheme == "none" else "simple"
+    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size)
     texts = list(_read_lines(own.file))
-    for text, found in zip(
-        texts, tagger((text for text in texts), batch_size=own.batch_size, aggregation_strategy=strategy), strict=True
-    ):
-        entities = [{**entity, "score": float(entity["score"])} for entity in found]
+    for text, entities in zip(texts, tagger(text for text in texts), strict=True):
         print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))
 
 
