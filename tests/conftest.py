@@ -9,6 +9,7 @@ import tempfile
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-bilstm-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small gain nothing from threads, and wait for each other
 
 from pathlib import Path
 
