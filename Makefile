@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# Threads wait asleep: where other work shares the cores, spinning ones make small models many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: demo test lint format clean
 
 demo: $(INSTALLED)  ## train, score and use a tagger on the built-in corpus

@@ -1,11 +1,12 @@
-"""The command `hf-bilstm`: train, evaluate, predict.
+"""The command `hf-bilstm`: train, search, evaluate, predict.
 
-Libraries are imported inside the commands, so that `--help` and errors in the arguments come at once.
+What one command needs is imported inside it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ USAGE = """usage: hf-bilstm COMMAND ...
 
 commands (each has --help):
   train CONFIG.yaml [--key value ...]      train a tagger from a recipe
+  search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
+                                           try settings and write the recipe of the best
   evaluate MODEL [--data_dir DIR ...]      score a trained tagger
   predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines"""
 
@@ -25,7 +28,12 @@ commands (each has --help):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command named by the first argument; bad input ends in one line that says what to do."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    commands: dict[str, Callable[[Sequence[str]], None]] = {"train": train, "evaluate": evaluate, "predict": predict}
+    commands: dict[str, Callable[[Sequence[str]], None]] = {
+        "train": train,
+        "search": search,
+        "evaluate": evaluate,
+        "predict": predict,
+    }
     if not arguments or arguments[0] not in commands:
         wants_help = bool(arguments) and arguments[0] in ("-h", "--help")
         print(USAGE, file=sys.stdout if wants_help else sys.stderr)
@@ -44,6 +52,7 @@ def train(arguments: Sequence[str]) -> None:
     """
     from hf_bilstm.training.arguments import read_recipe
 
+    _join_processes()
     config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
     recipe = read_recipe(config_file, arguments[1:] if config_file else arguments)
     from datasets import disable_progress_bars
@@ -54,10 +63,47 @@ def train(arguments: Sequence[str]) -> None:
     disable_progress_bars()  # those of encoding and saving; the Trainer's own stays
     disable_progress_bar()
     results = run(recipe)
+    if not results:
+        return  # one of several processes, and not the one that speaks
     for split in ("validation", "test"):
         if split in results:
             print(f"\n{split}\n{format_scores(results[split])}")
     print(f"\nSaved to {recipe.training.output_dir}")
+
+
+def search(arguments: Sequence[str]) -> None:
+    """Search for the best settings of a recipe and print a table of the trials.
+
+    Args:
+        arguments: A recipe and a space, then options and `--key value` pairs that stand over the recipe's.
+    """
+    parser = ArgumentParser(
+        prog="hf-bilstm search",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        description="Try settings with optuna and write the best to best.yaml in the recipe's output_dir, a recipe\n"
+        "for `hf-bilstm train`. Takes that command's options too (they stand over the recipe's). The space is a YAML\n"
+        "file over fields of the model and training arguments:\n"
+        "  learning_rate: {low: 1e-4, high: 1e-2, log: true}\n"
+        "  hidden_size: {low: 64, high: 256, step: 64}\n"
+        "  rnn_type: [lstm, gru]",
+    )
+    parser.add_argument("recipe", help="YAML file of the recipe that every trial starts from")
+    parser.add_argument("space", help="YAML file of what to try")
+    parser.add_argument("--trials", type=int, default=20, help="number of trials (default: 20)")
+    own, rest = parser.parse_known_args(arguments)
+
+    from datasets import disable_progress_bars
+
+    from hf_bilstm.training.search import BEST_FILE, format_trials
+    from hf_bilstm.training.search import search as run
+
+    disable_progress_bars()
+    trials = run(own.recipe, own.space, rest, own.trials)
+    from hf_bilstm.training.arguments import read_recipe
+
+    best = Path(read_recipe(own.recipe, rest).training.output_dir or ".", BEST_FILE)
+    print(f"\n{format_trials(trials)}\n\nThe best is in {best}; train with it: hf-bilstm train {best}")
 
 
 def evaluate(arguments: Sequence[str]) -> None:
@@ -127,6 +173,20 @@ def predict(arguments: Sequence[str]) -> None:
     texts = list(_read_lines(own.file))
     for text, entities in zip(texts, tagger(text for text in texts), strict=True):
         print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))
+
+
+def _join_processes() -> None:
+    """Let the processes that a launcher started on a machine without accelerator share one run.
+
+    The Trainer looks for accelerators first and, finding none, has each process train on its own, unless it is told
+    to use the CPU before its arguments are made.
+    """
+    if "LOCAL_RANK" in os.environ:
+        import torch
+
+        device = getattr(torch, "accelerator", torch.cuda)  # torch.accelerator came with torch 2.6
+        if not device.is_available():
+            os.environ.setdefault("ACCELERATE_USE_CPU", "true")
 
 
 def _load(name: str) -> tuple[Any, Any]:

@@ -131,11 +131,11 @@ def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
         ValueError: If a key is unknown (naming the nearest one) or a value has the wrong type.
     """
     kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments)
-    values = _load_yaml(config_file) if config_file else {}
-    known = _names(*kinds)
+    values = load_yaml(config_file) if config_file else {}
+    known = argument_names(*kinds)
     for key in values:
         if key not in known:
-            raise ValueError(f"{config_file}: unknown key {key!r}.{_suggestion(str(key), known)}")
+            raise ValueError(f"{config_file}: unknown key {key!r}.{suggestion(str(key), known)}")
     return Recipe(*_parse(kinds, values, overrides))
 
 
@@ -149,17 +149,19 @@ def read_data_arguments(config_file: str | None, overrides: Sequence[str]) -> Da
     Returns:
         The data arguments.
     """
-    values = _load_yaml(config_file) if config_file else {}
-    known = _names(DataArguments)
+    values = load_yaml(config_file) if config_file else {}
+    known = argument_names(DataArguments)
     (arguments,) = _parse((DataArguments,), {key: value for key, value in values.items() if key in known}, overrides)
     return arguments
 
 
-def _names(*kinds: type) -> set[str]:
+def argument_names(*kinds: type) -> set[str]:
+    """Names of the arguments that some dataclasses take."""
     return {argument.name for kind in kinds for argument in fields(kind) if argument.init}
 
 
-def _load_yaml(config_file: str) -> dict[str, Any]:
+def load_yaml(config_file: str) -> dict[str, Any]:
+    """Read a YAML file of keys and values, or say what is wrong with it."""
     path = Path(config_file)
     if not path.is_file():
         recipes = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
@@ -190,11 +192,14 @@ def _parse(kinds: tuple[Any, ...], values: dict[str, Any], overrides: Sequence[s
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from error
     if unknown:
-        raise ValueError(f"Unknown argument {unknown[0]!r}.{_suggestion(unknown[0].lstrip('-'), _names(*kinds))}")
+        raise ValueError(
+            f"Unknown argument {unknown[0]!r}.{suggestion(unknown[0].lstrip('-'), argument_names(*kinds))}"
+        )
     return groups
 
 
-def _suggestion(name: str, known: set[str]) -> str:
+def suggestion(name: str, known: set[str]) -> str:
+    """Say which known name an unknown one is nearest to, as the end of an error's message."""
     nearest = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {nearest[0]!r}?" if nearest else " `hf-bilstm train --help` lists all of them."
 

@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerCallback,
+    TrainingArguments,
     set_seed,
 )
 from transformers.utils import logging
@@ -59,8 +60,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     validation_data = load_split(arguments, "validation")
     _check_evaluation(recipe, validation_data)
     set_seed(training.seed)
-    if training.device.type == "cpu":
-        training.dataloader_pin_memory = False  # pinning serves accelerators only, and warns where there is none
+    settle_machine(training)
     tokenizer, model = build(recipe, train_data, validation_data)
     label2id = _label_maps(model.config.labels)["label2id"]
     encoded = {"train": encode_dataset(train_data, tokenizer, label2id)}
@@ -76,7 +76,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
         data_collator=DataCollatorForTokenClassification(tokenizer),
         compute_metrics=make_compute_metrics(arguments.task, model.config.labels),
         preprocess_logits_for_metrics=keep_best_labels,
-        callbacks=_callbacks(recipe),
+        callbacks=make_callbacks(recipe),
     )
     output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
     if not trainer.is_world_process_zero():
@@ -97,6 +97,23 @@ def train(recipe: Recipe) -> dict[str, Any]:
     if data is not None:
         report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
     return results
+
+
+def settle_machine(training: TrainingArguments) -> None:
+    """Set, in place, what depends on the machine and the number of processes.
+
+    Args:
+        training: The run's arguments.
+
+    Raises:
+        ValueError: If several processes were started that would not work together.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > training.world_size:  # each would train, and write, on its own
+        raise ValueError("Several processes share a run on CPUs only with `use_cpu: true` in the recipe.")
+    if training.device.type == "cpu":
+        training.dataloader_pin_memory = False  # pinning serves accelerators only, and warns where there is none
+    if training.world_size > 1 and training.ddp_find_unused_parameters is None:
+        training.ddp_find_unused_parameters = False  # every parameter enters every loss; looking costs a pass a step
 
 
 def build(
@@ -192,7 +209,8 @@ def _label_maps(labels: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
-def _callbacks(recipe: Recipe) -> list[TrainerCallback]:
+def make_callbacks(recipe: Recipe) -> list[TrainerCallback]:
+    """Make the callbacks that a recipe asks for."""
     callbacks: list[TrainerCallback] = []
     if recipe.run.ema_decay:
         callbacks.append(EmaCallback(recipe.run.ema_decay))
