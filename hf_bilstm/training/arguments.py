@@ -99,6 +99,10 @@ class RunArguments:
         metadata={"help": "Decay of the moving average of the weights that is evaluated and saved; 0 for none."},
     )
 
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "Remove the checkpoints of an earlier run from the output directory first."}
+    )
+
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.early_stopping_patience < 0:
@@ -214,7 +218,7 @@ def describe_recipe(recipe: Recipe) -> dict[str, Any]:
         Keys and values, fit for a YAML file that `read_recipe` takes.
     """
     described: dict[str, Any] = {}
-    paths = {"data_dir", "output_dir", "logging_dir", "resume_from_checkpoint"}
+    paths = {"data_dir", "output_dir", "logging_dir", "resume_from_checkpoint", "overwrite_output_dir"}
     for group in recipe:
         defaults = type(group)()
         for argument in fields(group):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +60,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     train_data = require_split(arguments, "train")
     validation_data = load_split(arguments, "validation")
     _check_evaluation(recipe, validation_data)
+    _part_from_earlier_runs(recipe)
     set_seed(training.seed)
     settle_machine(training)
     tokenizer, model = build(recipe, train_data, validation_data)
@@ -226,6 +228,22 @@ def _check_evaluation(recipe: Recipe, validation_data: Dataset | None) -> None:
             "The recipe evaluates while it trains but names no validation data: set validation_file, or "
             "`eval_strategy: no`, `load_best_model_at_end: false` and `early_stopping_patience: 0`."
         )
+
+
+def _part_from_earlier_runs(recipe: Recipe) -> None:
+    """Keep a new run's checkpoints from mixing with an older one's, from which a later resume could go on."""
+    training = recipe.training
+    old = sorted(Path(training.output_dir or ".").glob("checkpoint-*"))
+    if not old or _checkpoint(training.resume_from_checkpoint):
+        return
+    if not recipe.run.overwrite_output_dir:
+        raise ValueError(
+            f"{training.output_dir} holds checkpoints of an earlier run ({old[0].name}). Go on with it, "
+            f"--resume_from_checkpoint true; or start anew, --overwrite_output_dir true or another --output_dir."
+        )
+    if training.process_index == 0:
+        for folder in old:
+            shutil.rmtree(folder)
 
 
 def _checkpoint(value: str | None) -> str | bool | None:

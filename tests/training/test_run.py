@@ -139,7 +139,7 @@ def test_fine_tuning_on_new_labels_keeps_the_encoder_and_starts_a_new_head(train
 
 
 def test_every_task_of_the_sample_trains(recipe_file, tmp_path):
-    options = ["--num_train_epochs", "1", "--output_dir", str(tmp_path)]
+    options = ["--num_train_epochs", "1", "--output_dir", str(tmp_path), "--overwrite_output_dir", "true"]
     for task, metric, more in (
         ("segmentation", "f1", ["--white_space", "token"]),
         ("segmentation_pos", "f1", []),
@@ -159,6 +159,18 @@ def test_evaluating_without_validation_data_says_what_to_do(recipe_file, tmp_pat
     options = ["--dataset", "", "--train_file", str(source), "--output_dir", str(tmp_path / "out")]
     with pytest.raises(ValueError, match="names no validation data: set validation_file"):
         train(read_recipe(str(recipe_file), options))
+
+
+def test_a_second_run_does_not_mix_with_the_first(recipe_file, tmp_path):
+    options = ["--output_dir", str(tmp_path), "--num_train_epochs", "1"]
+    old = tmp_path / "checkpoint-99999"
+    old.mkdir()
+    with pytest.raises(ValueError, match=r"checkpoint-99999.*--resume_from_checkpoint true.*--overwrite_output_dir"):
+        train(read_recipe(str(recipe_file), options))
+    assert old.is_dir()
+    train(read_recipe(str(recipe_file), [*options, "--overwrite_output_dir", "true"]))
+    assert not old.exists()
+    assert list(tmp_path.glob("checkpoint-*"))
 
 
 def test_a_failed_save_leaves_the_good_one(trained, recipe_file, tmp_path):
