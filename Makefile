@@ -4,11 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Threads wait asleep: where other work shares the cores, spinning ones make small models many times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .PHONY: demo test lint format clean
 
+# The demo's model is so small that a second thread gains little, and loses much when other work shares the cores.
+demo: export OMP_NUM_THREADS ?= 1
 demo: $(INSTALLED)  ## train, score and use a tagger on the built-in corpus
 	$(BIN)/python scripts/train.py configs/quickstart.yaml
 	printf '%s\n' $(EXAMPLES) | $(BIN)/python scripts/predict.py outputs/quickstart
