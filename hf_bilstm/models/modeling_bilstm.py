@@ -14,12 +14,12 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
 
 from .configuration_bilstm import BiLstmConfig
-from .crf import FORBIDDEN, FORBIDDEN_LOGIT, LinearChainCrf
+from .crf import FORBIDDEN_LOGIT, LinearChainCrf
 from .embeddings import BiLstmEmbeddings
+from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
+from .partition import FORBIDDEN
 from .recurrence import BiRecurrentEncoder, Compaction
-from .tagging_schemes import OUTSIDE, StateSpace, split_tag, state_space
-
-UNOBSERVED = -100
+from .tagging_schemes import OUTSIDE, split_tag
 
 
 @dataclass
@@ -210,38 +210,6 @@ def _wants_dict(config: BiLstmConfig, return_dict: bool | None) -> bool:
     return bool(config.return_dict if return_dict is None else return_dict)
 
 
-def _label_space(config: BiLstmConfig) -> tuple[list[str], StateSpace]:
-    """Labels of a configuration and the states they stand for, or what is wrong with the labels."""
-    labels = config.labels
-    if config.label2id != {label: index for index, label in enumerate(labels)}:
-        raise ValueError(
-            f"label2id is not the inverse of id2label: {config.label2id} and {config.id2label}. Pass both, "
-            f"label2id={{label: index for index, label in id2label.items()}}."
-        )
-    if config.tagging_scheme != "none" and all(label.startswith("LABEL_") for label in labels):
-        raise ValueError(
-            f"tagging_scheme={config.tagging_scheme!r} needs the labels' names, but id2label holds the default ones, "
-            f"{labels}. Pass id2label={{0: 'O', 1: 'B-X', 2: 'I-X', ...}} and its inverse label2id, or "
-            f"tagging_scheme='none'."
-        )
-    if config.label_weights is not None and len(config.label_weights) != len(labels):
-        raise ValueError(
-            f"label_weights has {len(config.label_weights)} entries for {len(labels)} labels: {labels}. Give one for "
-            f"each, in this order."
-        )
-    space = state_space(labels, config.tagging_scheme)
-    if config.white_space_token_id is not None and (OUTSIDE not in labels or len(labels) == 1):
-        raise ValueError(
-            f"white_space_token_id is set, so the labels need 'O' for white space and others elsewhere, got {labels}: "
-            "add them, or leave white_space_token_id None."
-        )
-    return labels, space
-
-
-def _structure(space: StateSpace) -> tuple[Any, ...]:
-    return space.state_to_label, space.transitions, space.starts, space.ends
-
-
 class BiLstmForTokenClassification(BiLstmPreTrainedModel):
     """A BiLSTM tagger over a linear-chain CRF, or over a softmax with legal decoding.
 
@@ -254,14 +222,10 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
 
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__(config)
-        labels, space = _label_space(config)
+        labels, space = label_space(config)
         self.num_labels = len(labels)
         self._outside = labels.index(OUTSIDE) if OUTSIDE in labels else None
         # Derived tables are plain lists: tensors made here would be lost when a model is loaded on the meta device.
-        self._states_of_label = [
-            [state for state, owner in enumerate(space.state_to_label) if owner == label]
-            for label in range(len(labels))
-        ]
         self._starter = [
             labels.index("B" + label[1:]) if config.tagging_scheme != "none" and split_tag(label)[0] == "I" else index
             for index, label in enumerate(labels)
@@ -309,9 +273,15 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             labels = self._check_labels(labels, compaction, input_ids)
             loss = self._loss(legal, compaction.lengths, labels, num_items_in_batch)
         if self.training:
-            logits = self._fold(emissions).logsumexp(dim=-1).masked_fill(~compaction.mask[:, :, None], 0.0)
+            logits = (
+                fold(emissions, self.crf.space, FORBIDDEN_LOGIT)
+                .logsumexp(dim=-1)
+                .masked_fill(~compaction.mask[:, :, None], 0.0)
+            )
         else:
-            logits = self._fold(self.crf.max_marginals(legal, compaction.lengths)).amax(dim=-1)
+            logits = fold(self.crf.max_marginals(legal, compaction.lengths), self.crf.space, FORBIDDEN_LOGIT).amax(
+                dim=-1
+            )
         hidden_states = encoded.hidden_states and tuple(compaction.scatter(x) for x in encoded.hidden_states)
         output = BiLstmTokenClassifierOutput(
             loss=loss,
@@ -331,8 +301,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         Raises:
             ValueError: If the configuration's labels were changed so that they no longer fit the model's states.
         """
-        labels, space = _label_space(self.config)
-        if _structure(space) != _structure(self.crf.space):
+        labels, space = label_space(self.config)
+        if structure(space) != structure(self.crf.space):
             raise ValueError(
                 f"config.id2label was changed to {labels} after the model was built, but with "
                 f"tagging_scheme={self.config.tagging_scheme!r} its weights stand for {list(self.crf.space.states)}. "
@@ -353,7 +323,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """
         compaction, _, emissions = self._emit(input_ids, attention_mask)
         marginals = self.crf.marginals(emissions, compaction.lengths).float()  # (B, T, S)
-        return compaction.scatter(self._fold(marginals, absent=0.0).sum(dim=-1))
+        return compaction.scatter(fold(marginals, self.crf.space, 0.0).sum(dim=-1))
 
     @torch.no_grad()
     def n_best(self, input_ids: Tensor, n: int, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -390,7 +360,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """
         compaction, input_ids, emissions = self._emit(input_ids, attention_mask)
         labels = self._check_labels(labels, compaction, input_ids)
-        return self.crf.log_likelihood(emissions, compaction.lengths, self._observe(labels))
+        return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
 
     def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
@@ -412,14 +382,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         outside = torch.tensor([state == OUTSIDE for state in self.crf.space.states], device=emissions.device)
         white = self._is_white_space(input_ids)
         return emissions.masked_fill(white[:, :, None] != outside, FORBIDDEN)
-
-    def _fold(self, values: Tensor, absent: float = FORBIDDEN_LOGIT) -> Tensor:
-        """Group state values by label: (B, T, S) to (B, T, L, K), K the most states a label has, `absent` to fill."""
-        width = max(map(len, self._states_of_label))
-        missing = values.shape[2]
-        table = [states + [missing] * (width - len(states)) for states in self._states_of_label]
-        padded = nn.functional.pad(values, (0, 1), value=absent)
-        return padded[:, :, torch.tensor(table, device=values.device)]
 
     def _check_labels(self, labels: Tensor, compaction: Compaction, input_ids: Tensor) -> Tensor:
         """Compact labels, drop those of padding, and let an `I-X` that continues nothing start its span."""
@@ -455,11 +417,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         continues = (before == began) | (before == UNOBSERVED)
         return torch.where(continues, labels, began)
 
-    def _observe(self, labels: Tensor) -> Tensor:
-        """States that agree with each label: (B, T, S) bool."""
-        owners = torch.tensor(self.crf.space.state_to_label, device=labels.device)
-        return (owners == labels[:, :, None]) | (labels == UNOBSERVED)[:, :, None]
-
     def _loss(
         self, emissions: Tensor, lengths: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
     ) -> Tensor:
@@ -469,7 +426,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         they disagree with it: `-log(e^score(gold) / sum_y e^score(y) prod_{t: y_t wrong} w(gold_t))`, softmax margin
         of Gimpel and Smith (2010); the softmax head weighs each token's cross-entropy by w(gold label).
         """
-        observed = self._observe(labels)
+        observed = observe(labels, self.crf.space)
         known = labels != UNOBSERVED
         weights = None
         if self.config.label_weights is not None:
@@ -482,7 +439,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             total = self.crf.log_likelihood(emissions, lengths, observed, costs).sum()
         else:
             possible = observed & (emissions > FORBIDDEN / 2)
-            agreeing = emissions.masked_fill(~self._narrow(possible, lengths), FORBIDDEN)
+            agreeing = emissions.masked_fill(~narrow(possible, lengths, self.crf.space), FORBIDDEN)
             by_token = agreeing.logsumexp(dim=2) - emissions.logsumexp(dim=2)  # (B, T)
             total = (by_token if weights is None else by_token * weights).masked_fill(~known, 0.0).sum()
         if num_items_in_batch is None:
@@ -490,21 +447,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         # Nothing may be labelled at all: the loss is then 0.
         num_items = torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
         return (-total / num_items).float()
-
-    def _narrow(self, observed: Tensor, lengths: Tensor) -> Tensor:
-        """Keep the observed states that some observed state before and after allows: one a fully labelled token."""
-        space = self.crf.space
-        moves = torch.tensor(space.transitions, device=observed.device, dtype=torch.float32)
-        starts = torch.tensor(space.starts, device=observed.device)
-        ends = torch.tensor(space.ends, device=observed.device)
-        positions = torch.arange(observed.shape[1], device=observed.device)
-        scores = observed.float()
-        from_before = nn.functional.pad(scores[:, :-1] @ moves, (0, 0, 1, 0)) > 0
-        to_after = nn.functional.pad(scores[:, 1:] @ moves.T, (0, 0, 0, 1)) > 0
-        from_before = torch.where((positions == 0)[:, None], starts, from_before)
-        last = (positions == lengths[:, None] - 1)[:, :, None]
-        to_after = torch.where(last, ends, to_after)
-        return observed & from_before & to_after
 
 
 __all__ = ["BiLstmForTokenClassification", "BiLstmModel", "BiLstmPreTrainedModel", "BiLstmTokenClassifierOutput"]

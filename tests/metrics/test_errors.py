@@ -50,7 +50,7 @@ def test_the_focus_holds_both_spans():
     assert SpanError(SPURIOUS, None, Span("B", 1, 4)).focus == Span("B", 1, 4)
 
 
-def check(gold: list[Span], predicted: list[Span]) -> None:
+def sound_errors(gold: list[Span], predicted: list[Span]) -> list[SpanError]:
     errors = pair_errors(gold, predicted)
     assert Counter(e.gold for e in errors if e.gold) == Counter(set(gold) - set(predicted))
     assert Counter(e.predicted for e in errors if e.predicted) == Counter(set(predicted) - set(gold))
@@ -69,14 +69,14 @@ def check(gold: list[Span], predicted: list[Span]) -> None:
             assert missed[1:] != spurious[1:]
             assert missed.label != spurious.label or not set(range(*missed[1:])) & set(range(*spurious[1:]))
     assert errors == pair_errors(gold[::-1], predicted[::-1])
+    return errors
 
 
 @given(PAIRS)
 def test_every_wrong_span_is_in_one_error(pair):
     gold, predicted = (tags_to_spans(tags, "iob2") for tags in pair)
-    check(gold, predicted)
+    errors = sound_errors(gold, predicted)
     scores = span_scores([predicted], [gold])["per_type"]
-    errors = pair_errors(gold, predicted)
     for label, row in scores.items():
         wrong = sum(error.gold is not None and error.gold.label == label for error in errors)
         assert round(row["recall"] * row["number"]) == row["number"] - wrong
@@ -84,4 +84,7 @@ def test_every_wrong_span_is_in_one_error(pair):
 
 @given(SPANS, SPANS)
 def test_overlapping_spans_are_paired_too(gold, predicted):
-    check(gold, predicted)
+    errors = sound_errors(gold, predicted)
+    right = set(gold) & set(predicted)
+    assert {error.gold for error in errors} - {None} | right == set(gold)
+    assert {error.predicted for error in errors} - {None} | right == set(predicted)

@@ -12,7 +12,8 @@ from helpers_models import LABELS, enumerate_scores, is_legal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_bilstm.models.crf import FORBIDDEN, FORBIDDEN_LOGIT, LinearChainCrf
+from hf_bilstm.models.crf import FORBIDDEN_LOGIT, LinearChainCrf
+from hf_bilstm.models.partition import FORBIDDEN
 from hf_bilstm.models.tagging_schemes import StateSpace, state_space
 
 SCHEMES = list(LABELS)

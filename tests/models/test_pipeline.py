@@ -18,7 +18,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, LinearChainCrf, TaggingPipeline
 from hf_bilstm.data import load_sample
-from hf_bilstm.models.crf import FORBIDDEN
+from hf_bilstm.models.partition import FORBIDDEN
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
 from hf_bilstm.models.tokenizer_backend import WHITE_SPACE
 
