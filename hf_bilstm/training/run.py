@@ -138,14 +138,14 @@ def build(
         for name, value in vars(recipe.model).items()
         if value is not None and name not in ("model_name_or_path", "label_weights")
     }
-    settings["label_weights"] = label_weights(recipe.model.label_weights, labels)
     if recipe.model.model_name_or_path:
-        return _fine_tuned(recipe.model.model_name_or_path, labels, settings)
+        return _fine_tuned(recipe, labels, settings)
     tokenizer = _new_tokenizer(recipe.data, train_data)
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
     config = BiLstmConfig(
         **{"tagging_scheme": "bioes" if marks_spans else "none", **settings},
         **_label_maps(labels),
+        label_weights=label_weights(recipe.model.label_weights, labels),
         vocab_size=len(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
@@ -188,18 +188,21 @@ def _new_tokenizer(arguments: DataArguments, train_data: Dataset) -> BiLstmToken
 
 
 def _fine_tuned(
-    name: str, labels: list[str], settings: dict[str, Any]
+    recipe: Recipe, labels: list[str], settings: dict[str, Any]
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    name, weights = recipe.model.model_name_or_path, recipe.model.label_weights
     tokenizer = AutoTokenizer.from_pretrained(name)
     config = AutoConfig.from_pretrained(name)
-    if set(config.label2id) == set(labels):
-        model = AutoModelForTokenClassification.from_pretrained(name, **settings)
-        return tokenizer, model
+    if set(config.labels) == set(labels):  # in the checkpoint's order, which may be another
+        if weights is not None:
+            settings = {**settings, "label_weights": label_weights(weights, config.labels)}
+        return tokenizer, AutoModelForTokenClassification.from_pretrained(name, **settings)
     logger.warning(
-        f"{name} has the labels {', '.join(config.label2id)}, the data {', '.join(labels)}: the encoder is kept, the "
+        f"{name} has the labels {', '.join(config.labels)}, the data {', '.join(labels)}: the encoder is kept, the "
         f"head and its transitions start anew."
     )
-    for key, value in {**settings, **_label_maps(labels)}.items():
+    settings = {**settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
+    for key, value in settings.items():
         setattr(config, key, value)
     model = AutoModelForTokenClassification.from_config(config)
     encoder = AutoModel.from_pretrained(name)

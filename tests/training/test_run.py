@@ -17,6 +17,7 @@ from transformers import (
     TrainerCallback,
 )
 
+from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
 from hf_bilstm.data import encode_dataset, load_sample
 from hf_bilstm.training.arguments import read_recipe
 from hf_bilstm.training.callbacks import EmaCallback
@@ -121,6 +122,19 @@ def test_fine_tuning_on_the_same_labels_keeps_the_head(trained, recipe_file, tmp
     before, _ = load(trained)
     for name, weight in before.state_dict().items():
         assert torch.equal(weight, model.state_dict()[name]), name
+
+
+def test_label_weights_follow_the_labels_of_a_checkpoint_in_another_order(trained, recipe_file, tmp_path):
+    model, tokenizer = load(trained)
+    turned = dict(enumerate(reversed(model.config.labels)))
+    config = BiLstmConfig(vocab_size=len(tokenizer), hidden_size=8, tagging_scheme="bioes", id2label=turned)
+    BiLstmForTokenClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    options = ["--model_name_or_path", str(tmp_path), "--label_weights", '{"O": 0.5}', "--output_dir", str(tmp_path)]
+    _, tuned = build(read_recipe(None, options), load_sample("train"))
+    assert tuned.config.labels == list(turned.values())
+    assert dict(zip(tuned.config.labels, tuned.config.label_weights, strict=True))["O"] == 0.5
+    assert sum(tuned.config.label_weights) == len(turned) - 0.5
 
 
 def test_fine_tuning_on_new_labels_keeps_the_encoder_and_starts_a_new_head(trained, recipe_file, tmp_path):
