@@ -45,6 +45,16 @@ logger = logging.get_logger(__name__)
 
 RECIPE_FILE = "recipe.yaml"
 RESULTS_FILE = "all_results.json"
+# Fields that fix the shapes of a checkpoint's encoder.
+_SHAPES = (
+    "embedding_size",
+    "bigram_buckets",
+    "bigram_embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "rnn_type",
+    "merge_mode",
+)
 
 
 def train(recipe: Recipe) -> dict[str, Any]:
@@ -64,33 +74,18 @@ def train(recipe: Recipe) -> dict[str, Any]:
     set_seed(training.seed)
     settle_machine(training)
     tokenizer, model = build(recipe, train_data, validation_data)
-    label2id = _label_maps(model.config.labels)["label2id"]
-    encoded = {"train": encode_dataset(train_data, tokenizer, label2id)}
-    if validation_data is not None:
-        encoded["validation"] = encode_dataset(validation_data, tokenizer, label2id)
-
-    trainer = TaggerTrainer(
-        model=model,
-        args=training,
-        train_dataset=encoded["train"],
-        eval_dataset=encoded.get("validation"),
-        processing_class=tokenizer,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=make_compute_metrics(arguments.task, model.config.labels),
-        preprocess_logits_for_metrics=keep_best_labels,
-        callbacks=make_callbacks(recipe),
-    )
+    trainer = make_trainer(recipe, tokenizer, model.config.labels, train_data, validation_data, model=model)
     output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
     if not trainer.is_world_process_zero():
         return {}
 
     results: dict[str, Any] = {"training": output.metrics, "parameters": model.num_parameters()}
     test_data = load_split(arguments, "test")  # looked at once, after everything is chosen
+    encoded = {} if validation_data is None else {"validation": trainer.eval_dataset}
     if test_data is not None:
-        encoded["test"] = encode_dataset(test_data, tokenizer, label2id)
-    for split in ("validation", "test"):
-        if split in encoded:
-            results[split] = evaluate_tagger(model, tokenizer, encoded[split], arguments.task)
+        encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(model.config.labels)["label2id"])
+    for split, dataset in encoded.items():
+        results[split] = evaluate_tagger(model, tokenizer, dataset, arguments.task)
     folder = Path(training.output_dir or ".")
     save(folder, recipe, model, tokenizer, results)
     if find_spec("matplotlib"):  # the report says what is missing without it
@@ -154,6 +149,41 @@ def build(
     return tokenizer, BiLstmForTokenClassification(config)
 
 
+def make_trainer(
+    recipe: Recipe,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: list[str],
+    train_data: Dataset,
+    validation_data: Dataset | None,
+    **model: Any,
+) -> TaggerTrainer:
+    """Make the Trainer of a recipe.
+
+    Args:
+        recipe: What to do.
+        tokenizer: The model's tokenizer.
+        labels: The model's labels in the order of their ids.
+        train_data: Columns `tokens` and `tags`.
+        validation_data: The same, or None.
+        **model: `model` or `model_init`, as the Trainer takes them.
+
+    Returns:
+        The Trainer, which has yet to train.
+    """
+    label2id = _label_maps(labels)["label2id"]
+    return TaggerTrainer(
+        **model,
+        args=recipe.training,
+        train_dataset=encode_dataset(train_data, tokenizer, label2id),
+        eval_dataset=None if validation_data is None else encode_dataset(validation_data, tokenizer, label2id),
+        processing_class=tokenizer,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        compute_metrics=make_compute_metrics(recipe.data.task, labels),
+        preprocess_logits_for_metrics=keep_best_labels,
+        callbacks=make_callbacks(recipe),
+    )
+
+
 def save(
     folder: Path, recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
 ) -> None:
@@ -193,6 +223,12 @@ def _fine_tuned(
     name, weights = recipe.model.model_name_or_path, recipe.model.label_weights
     tokenizer = AutoTokenizer.from_pretrained(name)
     config = AutoConfig.from_pretrained(name)
+    for field in _SHAPES:
+        if settings.get(field, getattr(config, field)) != getattr(config, field):
+            raise ValueError(
+                f"{field} is {settings[field]} in the recipe and {getattr(config, field)} in {name}, whose weights "
+                f"fit no other: leave it out to fine-tune, or leave out model_name_or_path to train a new model."
+            )
     if set(config.labels) == set(labels):  # in the checkpoint's order, which may be another
         if weights is not None:
             settings = {**settings, "label_weights": label_weights(weights, config.labels)}

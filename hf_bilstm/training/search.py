@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 import yaml
-from transformers import DataCollatorForTokenClassification, PreTrainedModel, TrainingArguments, set_seed
+from transformers import PreTrainedModel, TrainingArguments, set_seed
 from transformers.trainer_utils import SaveStrategy
 
-from hf_bilstm.data import encode_dataset
 from hf_bilstm.training.arguments import (
     ModelArguments,
     Recipe,
@@ -23,10 +22,9 @@ from hf_bilstm.training.arguments import (
     read_recipe,
     suggestion,
 )
-from hf_bilstm.training.run import build, make_callbacks, settle_machine
-from hf_bilstm.training.scoring import keep_best_labels, main_metric, make_compute_metrics
+from hf_bilstm.training.run import build, make_trainer, settle_machine
+from hf_bilstm.training.scoring import main_metric
 from hf_bilstm.training.splits import require_split
-from hf_bilstm.training.trainer import TaggerTrainer
 
 if TYPE_CHECKING:
     import optuna
@@ -166,18 +164,7 @@ def _run(recipe: Recipe, recipe_file: str, space: Space, overrides: Sequence[str
         scores = [row[metric] for row in trainer.state.log_history if metric in row]
         return (max if greater else min)(scores) if training.load_best_model_at_end else metrics[metric]
 
-    label2id = {label: number for number, label in enumerate(model.config.labels)}
-    trainer = TaggerTrainer(
-        model_init=model_init,
-        args=training,
-        train_dataset=encode_dataset(train_data, tokenizer, label2id),
-        eval_dataset=encode_dataset(validation_data, tokenizer, label2id),
-        processing_class=tokenizer,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=make_compute_metrics(arguments.task, model.config.labels),
-        preprocess_logits_for_metrics=keep_best_labels,
-        callbacks=make_callbacks(recipe),
-    )
+    trainer = make_trainer(recipe, tokenizer, model.config.labels, train_data, validation_data, model_init=model_init)
     storage = optuna.storages.InMemoryStorage()  # the Trainer gives back the best trial alone; this keeps all
     trainer.hyperparameter_search(
         hp_space,

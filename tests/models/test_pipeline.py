@@ -430,14 +430,3 @@ def test_travels_with_a_checkpoint(tmp_path, tagger, sample):
     read = pipeline("bilstm-tagging", model=str(tmp_path / "saved"))
     assert type(read) is TaggingPipeline
     assert read(sample[:20]) == tagger(sample[:20])
-
-
-def test_the_snippets_of_the_page_on_usage_run(tmp_path, trained):
-    page = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
-    snippets = re.findall(r"```python\n(.*?)```", page, re.S)
-    assert len(snippets) >= 3
-    (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / "quickstart").symlink_to(trained)
-    build(labels=SEGMENTATION, white_space="token").save_pretrained(tmp_path / "outputs" / "segmenter")
-    done = subprocess.run([sys.executable, "-c", "\n".join(snippets)], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -124,6 +124,14 @@ def test_fine_tuning_on_the_same_labels_keeps_the_head(trained, recipe_file, tmp
         assert torch.equal(weight, model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(("field", "value"), [("hidden_size", 64), ("rnn_type", "gru"), ("bigram_buckets", 0)])
+def test_fine_tuning_refuses_other_shapes(trained, recipe_file, tmp_path, field, value):
+    options = ["--model_name_or_path", str(trained), f"--{field}", str(value), "--output_dir", str(tmp_path)]
+    recipe = read_recipe(str(recipe_file), options)
+    with pytest.raises(ValueError, match=f"{field} is {value} in the recipe and .*leave it out to fine-tune"):
+        build(recipe, load_sample("train"))
+
+
 def test_label_weights_follow_the_labels_of_a_checkpoint_in_another_order(trained, recipe_file, tmp_path):
     model, tokenizer = load(trained)
     turned = dict(enumerate(reversed(model.config.labels)))

@@ -1,0 +1,189 @@
+"""Every command and every program that the README and the pages of docs/ show runs as it stands, in a clean directory.
+
+A page is one session: its YAML blocks become files of the name in their first line, its commands run one block after
+the other, its programs run as one. The directory holds the scripts, the recipes (cut short: what they do is tested
+elsewhere), a folder FOLDER of column files, and, for pages that start from one, trained taggers.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import AutoModelForTokenClassification
+
+from hf_bilstm import BiLstmConfig, BiLstmTokenizer
+from hf_bilstm.data import load_sample
+from hf_bilstm.models.tagging_schemes import convert_tags
+from hf_bilstm.training.arguments import read_recipe
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
+SHORT = {"max_steps": 4, "embedding_size": 16, "bigram_buckets": 100, "hidden_size": 16, "num_hidden_layers": 1}
+# Commands that set up or check the project itself: their arguments are checked instead.
+SET_UP = ("pip install", "make", ".venv/bin/pre-commit install")
+SERVERS = ("tensorboard",)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """What a page shows in a language, from top to bottom."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def clean_directory(tmp_path, trained, monkeypatch):
+    """What a user has in front of them."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    for recipe in RECIPES:
+        short = {**yaml.safe_load(recipe.read_text(encoding="utf-8")), **SHORT}
+        write_yaml(tmp_path / "configs" / recipe.name, short)
+    write_column_files(tmp_path / "FOLDER")
+    (tmp_path / "outputs").mkdir()
+    return tmp_path
+
+
+def write_yaml(file: Path, values: dict) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
+
+
+def write_column_files(folder: Path) -> None:
+    """Write a little of the built-in corpus under the file names of the recipes that read a folder."""
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        rows = load_sample(split).select(range(24))
+        text = "\n".join(
+            "".join(f"{token} {tag}\n" for token, tag in zip(tokens, convert_tags(tags, "iob2", "bmes"), strict=True))
+            for tokens, tags in zip(rows["tokens"], rows["tags"], strict=True)
+        )
+        names = {values.get(f"{split}_file") for values in map(yaml.safe_load, recipe_texts())}
+        for name in names - {None}:
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def recipe_texts() -> list[str]:
+    """Every recipe of configs/ and of the pages."""
+    shown = [text for page in PAGES for text in blocks(page, "yaml")]
+    return [*shown, *(recipe.read_text(encoding="utf-8") for recipe in RECIPES)]
+
+
+def provide_taggers(folder: Path, trained: Path) -> None:
+    """Put the taggers there that a page starts from, as the commands it names would have left them."""
+    shutil.copytree(trained, folder / "outputs" / "quickstart", dirs_exist_ok=True)
+    data = load_sample("train", task="segmentation")
+    tokenizer = BiLstmTokenizer.from_corpus(data["tokens"], white_space="token")
+    config = BiLstmConfig(
+        vocab_size=len(tokenizer),
+        tagging_scheme="bmes",
+        id2label=dict(enumerate(["O", "B-WORD", "I-WORD"])),
+        white_space_token_id=tokenizer.white_space_token_id,
+    )
+    segmenter = folder / "outputs" / "quickstart_segmentation"
+    AutoModelForTokenClassification.from_config(config).save_pretrained(segmenter)
+    tokenizer.save_pretrained(segmenter)
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def serve(command: str, folder: Path) -> None:
+    """Start a server, wait until it says where it is, and stop it."""
+    log = folder / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command.split(), cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        while "http://" not in log.read_text():
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.2)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def run_commands(text: str, folder: Path) -> None:
+    """Run a block of commands, apart from those that set the project up."""
+    lines = text.splitlines()
+    for line in lines:
+        if line.startswith("pip install"):
+            extras = re.findall(r"hf_bilstm\[(\w+)\]", line)
+            assert extras
+            assert set(extras) <= optional_dependencies(), line
+        elif line.startswith("make"):
+            run(["make", "--dry-run", line.split()[1]], ROOT)
+        elif line.startswith(SERVERS):
+            serve(line, folder)
+    commands = "\n".join(line for line in lines if not line.startswith((*SET_UP, *SERVERS)))
+    if commands.strip():
+        run(["bash", "-euo", "pipefail", "-c", commands], folder)
+
+
+def optional_dependencies() -> set[str]:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^\[project\.optional-dependencies\]\n(.*?)^\[", text, re.M | re.S)
+    return set(re.findall(r"^(\w+) = \[", section, re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_runs(page, clean_directory, trained):
+    for text in blocks(page, "yaml"):
+        name = re.match(r"# (\S+\.yaml)\n", text)
+        assert name, f"{page.name}: the first line of a YAML block names its file, '# mine.yaml', got {text[:40]!r}"
+        values = yaml.safe_load(text)
+        read_recipe_of_page(values, clean_directory / name[1])
+    if "outputs/" in page.read_text(encoding="utf-8"):
+        provide_taggers(clean_directory, trained)
+    for text in blocks(page, "bash"):
+        run_commands(text, clean_directory)
+    programs = blocks(page, "python")
+    if not shutil.which("g++"):
+        programs = [text for text in programs if "torch.compile" not in text]  # it calls a C++ compiler
+    if programs:
+        run([sys.executable, "-c", "\n".join(programs)], clean_directory)
+
+
+def read_recipe_of_page(values: dict, file: Path) -> None:
+    """Check that a recipe reads, and write it down, cut short; a search space is written as it stands."""
+    is_recipe = "output_dir" in values
+    write_yaml(file, values)
+    if is_recipe:
+        assert read_recipe(str(file), []).training.output_dir == values["output_dir"]
+        write_yaml(file, {**values, "max_steps": SHORT["max_steps"]})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_shows_commands_only_where_they_are_run(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    stray = re.findall(r"^ {4,}(?:python|hf-bilstm|make|pip|torchrun) .*", text, re.M)
+    assert not stray, f"{page.name}: put commands in ```bash blocks: {stray}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_links_of_a_page_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_a_recipe_writes_to_the_folder_of_its_name(recipe):
+    assert read_recipe(str(recipe), []).training.output_dir == f"outputs/{recipe.stem}"
+
+
+def test_the_program_of_the_first_screen_finds_entities(tmp_path):
+    (code,) = blocks(ROOT / "README.md", "python")
+    printed = run([sys.executable, "-c", code], tmp_path).strip().splitlines()[-1]
+    found = ast.literal_eval(re.sub(r"np\.float32\((.*?)\)", r"\1", printed))
+    assert {"TIME", "LOC"} & {entity["entity_group"] for entity in found}
