@@ -27,7 +27,7 @@ import yaml
 def best_score(recipe_file: str, options: list[str]) -> float:
     """Train by a recipe and give its best validation score."""
     from datasets import disable_progress_bars
-    from transformers import set_seed
+    from transformers import PrinterCallback, set_seed
     from transformers.trainer_utils import SaveStrategy
 
     from hf_bilstm.training.arguments import read_recipe
@@ -45,6 +45,7 @@ def best_score(recipe_file: str, options: list[str]) -> float:
         settle_machine(recipe.training)
         tokenizer, model = build(recipe, *data)
         trainer = make_trainer(recipe, tokenizer, model.config.labels, *data, model=model)
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     metric = f"eval_{main_metric(recipe.data.task)}"
     return max(row[metric] for row in trainer.state.log_history if metric in row)
