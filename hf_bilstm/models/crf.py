@@ -14,8 +14,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .partition import FORBIDDEN, at_last, log_partition
-from .recurrence import reversal_index
+from .best_paths import best_scores, find_moves, n_best_paths, trace_back
+from .partition import FORBIDDEN, at_last, log_onwards, log_partition, sum_paths
 from .tagging_schemes import StateSpace
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
@@ -42,6 +42,7 @@ class LinearChainCrf(nn.Module):
     def __init__(self, space: StateSpace, learned: bool = True) -> None:
         super().__init__()
         self.space = space
+        self._moves = find_moves(space)
         num_states = len(space.states)
         if learned:
             self.transitions = nn.Parameter(torch.zeros(num_states, num_states))
@@ -131,6 +132,14 @@ class LinearChainCrf(nn.Module):
         Returns:
             (B, T, S), summing to 1 at each token and 0 at padding.
         """
+        prepared = self._prepare(emissions, lengths)
+        if prepared.numel() == 0:
+            return prepared
+        with torch.no_grad():
+            sums = sum_paths(prepared, *self._scores(prepared.device), lengths)
+        if sums.are_exact():
+            padding = torch.arange(prepared.shape[1], device=lengths.device) >= lengths[:, None]
+            return (sums.posterior / sums.overlap).masked_fill(padding[:, :, None], 0.0)
         # The gradient of the log partition with respect to an emission is the state's posterior.
         with torch.inference_mode(False), torch.enable_grad():
             emissions = emissions.detach().clone().requires_grad_()
@@ -138,48 +147,21 @@ class LinearChainCrf(nn.Module):
             (gradient,) = torch.autograd.grad(total, emissions)
         return gradient
 
-    def _best_scores(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Score of the best path up to each state, and of the best path after it, each up to a constant per token.
+    def _best(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Score of the best path through each state at each token, (T, S, B), and the best path of all, (B, T).
 
-        Args:
-            emissions: (B, T, S) as prepared.
-            lengths: (B,).
-
-        Returns:
-            Best scores up to and with each token (B, T, S), best scores after it (B, T, S), and the best path (B, T).
+        Scores are up to a constant a token; emissions are as prepared.
         """
         start, transitions, end = self._scores(emissions.device)
-        reversal = reversal_index(lengths, emissions.shape[1])[:, :, None].expand_as(emissions)
-        steps = (
-            torch.stack((emissions, emissions.gather(1, reversal))).permute(2, 0, 1, 3).contiguous()
-        )  # (T, 2, B, S)
-        # Entry [direction, to, from], so that the maximum runs over the last, contiguous dimension.
-        moves = torch.stack((transitions.T, transitions))[:, None]  # (2, 1, S, S)
-        incoming = torch.stack((start, end))[:, None, :].expand(-1, emissions.shape[0], -1)  # (2, B, S)
-        arrived, reached = [], []
-        for step in steps:
-            arrived.append(incoming)
-            current = incoming + step
-            current = current - current.amax(dim=2, keepdim=True)  # keeps the numbers small over any length
-            reached.append(current)
-            incoming = (current[:, :, None, :] + moves).amax(dim=3)
-        after = torch.stack([pair[1] for pair in arrived], dim=1).gather(1, reversal)
-        up_to = [pair[0] for pair in reached]
-        path = self._trace_back(up_to, lengths, transitions, end)
-        return torch.stack(up_to, dim=1), after, path
-
-    def _trace_back(self, up_to: list[Tensor], lengths: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
-        """Follow the best path from each row's last token to its first: (B, T), 0 at padding."""
-        into = transitions.T.contiguous()  # row j: scores of moving into state j
-        state = torch.zeros_like(lengths)
-        path = []
-        for position in range(len(up_to) - 1, -1, -1):
-            scores = torch.where((lengths == position + 1)[:, None], end, into[state])  # (B, S)
-            state = (up_to[position] + scores).argmax(dim=1)
-            path.append(state)
-        states = torch.stack(path[::-1], dim=1)
-        padding = torch.arange(states.shape[1], device=lengths.device) >= lengths[:, None]
-        return states.masked_fill(padding, 0)
+        best = best_scores(emissions, start, transitions, end, lengths, self._moves)
+        # Best states spell the best path unless paths tie, when they may belong to different ones.
+        paths = best.through.max(dim=1).indices.T.contiguous()
+        scores = self._path_scores(emissions, lengths, paths, start, transitions, end)
+        mixed = (scores < best.total - 1e-6 - 1e-9 * best.total.abs()) & (lengths > 0)
+        if bool(mixed.any()):
+            paths[mixed] = trace_back(best.up_to[:, :, mixed], lengths[mixed], transitions, end)
+        padding = torch.arange(paths.shape[1], device=lengths.device) >= lengths[:, None]
+        return best.through, paths.masked_fill_(padding, 0)
 
     def path_scores(self, emissions: Tensor, lengths: Tensor, paths: Tensor) -> Tensor:
         """Score of one path a row.
@@ -195,7 +177,11 @@ class LinearChainCrf(nn.Module):
         emissions = self._prepare(emissions, lengths)
         if emissions.numel() == 0:
             return emissions.new_zeros(emissions.shape[0])
-        start, transitions, end = self._scores(emissions.device)
+        return self._path_scores(emissions, lengths, paths, *self._scores(emissions.device))
+
+    def _path_scores(
+        self, emissions: Tensor, lengths: Tensor, paths: Tensor, start: Tensor, transitions: Tensor, end: Tensor
+    ) -> Tensor:
         real = torch.arange(paths.shape[1], device=lengths.device) < lengths[:, None]
         paths = paths.masked_fill(~real, 0)
         emitted = emissions.gather(2, paths[:, :, None]).squeeze(2).sum(dim=1)
@@ -217,7 +203,7 @@ class LinearChainCrf(nn.Module):
         prepared = self._prepare(emissions, lengths)
         if prepared.numel() == 0:
             return lengths.new_zeros(prepared.shape[:2]), prepared.new_zeros(prepared.shape[0])
-        _, _, paths = self._best_scores(prepared, lengths)
+        _, paths = self._best(prepared, lengths)
         return paths, self.path_scores(prepared, lengths, paths)
 
     @torch.no_grad()
@@ -235,10 +221,9 @@ class LinearChainCrf(nn.Module):
         prepared = self._prepare(emissions, lengths)
         if prepared.numel() == 0:
             return emissions.new_zeros(prepared.shape, dtype=torch.float32)
-        up_to, after, paths = self._best_scores(prepared, lengths)
-        best = up_to + after
-        best = best - best.amax(dim=2, keepdim=True)
-        logits = best.float().clamp(min=FORBIDDEN_LOGIT, max=-1e-6).scatter(2, paths[:, :, None], 0.0)
+        best, paths = self._best(prepared, lengths)
+        best = (best - best.amax(dim=1, keepdim=True)).float().clamp_(min=FORBIDDEN_LOGIT, max=-1e-6)
+        logits = best.permute(2, 0, 1).contiguous().scatter_(2, paths[:, :, None], 0.0)
         padding = torch.arange(logits.shape[1], device=lengths.device) >= lengths[:, None]
         return logits.masked_fill(padding[:, :, None], 0.0)
 
@@ -261,35 +246,11 @@ class LinearChainCrf(nn.Module):
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}.")
         emissions = self._prepare(emissions, lengths)
-        batch_size, num_tokens, num_states = emissions.shape
         if emissions.numel() == 0:
-            scores = emissions.new_full((batch_size, n), -math.inf)
+            scores = emissions.new_full((emissions.shape[0], n), -math.inf)
             scores[:, :1] = 0.0
-            return lengths.new_zeros(batch_size, n, num_tokens), scores
-        start, transitions, end = self._scores(emissions.device)
-        into = transitions.T[:, :, None]  # (S to, S from, 1)
-        current = emissions.new_full((batch_size, num_states, n), FORBIDDEN)
-        current[:, :, 0] = start + emissions[:, 0]
-        origins = []
-        for position, emission in enumerate(emissions.unbind(dim=1)[1:], start=1):
-            candidates = (current[:, None] + into).flatten(2)  # (B, S to, S from * n)
-            moved, origin = candidates.topk(n, dim=2)
-            current = torch.where((lengths > position)[:, None, None], moved + emission[:, :, None], current)
-            origins.append(origin.int())
-        last = current + end[:, None]  # (B, S, n), at each row's last token
-        scores, place = last.flatten(1).topk(n, dim=1)  # place = state * n + rank
-        places = []
-        for position in range(num_tokens - 1, -1, -1):
-            if position < num_tokens - 1:
-                moved = origins[position].flatten(1).gather(1, place).long()
-                place = torch.where((lengths > position + 1)[:, None], moved, place)
-            places.append(place // n)
-        paths = torch.stack(places[::-1], dim=2)  # (B, n, T)
-        padding = torch.arange(num_tokens, device=lengths.device) >= lengths[:, None]
-        scores = scores.masked_fill(scores < FORBIDDEN / 2, -math.inf)
-        empty = (lengths == 0)[:, None] & (torch.arange(n, device=lengths.device) > 0)
-        scores = scores.masked_fill((lengths == 0)[:, None], 0.0).masked_fill(empty, -math.inf)
-        return paths.masked_fill(padding[:, None, :], 0), scores
+            return lengths.new_zeros(emissions.shape[0], n, emissions.shape[1]), scores
+        return n_best_paths(emissions, *self._scores(emissions.device), lengths, n)
 
     @torch.no_grad()
     def span_log_likelihood(self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor) -> Tensor:
@@ -311,17 +272,18 @@ class LinearChainCrf(nn.Module):
         if spans.shape[0] == 0:
             return emissions.new_zeros(0, dtype=_work_dtype(emissions.device))
         emissions = self._prepare(emissions, lengths)
-        posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
-        _, transitions, end = self._scores(emissions.device)
-        after = end.expand(emissions.shape[0], -1)
-        # Summed scores of what may come from each token on, and after it, up to one constant a token: (B, T, S).
-        onwards, afters = torch.empty_like(emissions), torch.empty_like(emissions)
-        for position in range(emissions.shape[1] - 1, -1, -1):
-            onward = emissions[:, position] + after
-            onward = onward - onward.amax(dim=1, keepdim=True)  # keeps the numbers small over any length
-            onwards[:, position], afters[:, position] = onward, after
-            after = torch.logsumexp(transitions + onward[:, None], dim=2)
-            after = torch.where((lengths > position)[:, None], after, end)
+        start, transitions, end = self._scores(emissions.device)
+        sums = sum_paths(emissions, start, transitions, end, lengths)
+        if sums.are_exact():
+            posterior = sums.posterior / sums.overlap
+            afters = torch.cat(
+                (sums.onwards[:, 1:] @ transitions.T.exp(), end.exp().expand_as(sums.onwards[:, :1])), 1
+            )
+            onwards, afters = sums.onwards.log(), afters.log()
+        else:
+            posterior = self.marginals(emissions, lengths)
+            onwards, afters = log_onwards(emissions, transitions, end, lengths)
+        posterior = posterior[rows, starts, paths[rows, ranks, starts]]
         steps = paths.transpose(1, 2)  # (B, T, K)
         moved = transitions[steps[:, :-1], steps[:, 1:]] + onwards[:, 1:].gather(2, steps[:, 1:])
         moved = moved - afters[:, :-1].gather(2, steps[:, :-1])

@@ -5,6 +5,7 @@ Letters in shape comments: B rows, T tokens, S states, L labels.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -49,16 +50,25 @@ def structure(space: StateSpace) -> tuple[Any, ...]:
     return space.state_to_label, space.transitions, space.starts, space.ends
 
 
-def fold(values: Tensor, space: StateSpace, absent: float) -> Tensor:
-    """Group state values by label: (B, T, S) to (B, T, L, K), K the most states a label has, `absent` to fill."""
+def fold(values: Tensor, space: StateSpace, absent: float) -> list[Tensor]:
+    """Bring the values of states to the labels they stand for.
+
+    Args:
+        values: (B, T, S).
+        space: States and their labels.
+        absent: What to fill the places of labels with that have fewer states than others.
+
+    Returns:
+        As many (B, T, L) as the most states a label has: the values of each label's first state, of its second, ...
+    """
     states_of_label: list[list[int]] = [[] for _ in range(max(space.state_to_label) + 1)]
     for state, label in enumerate(space.state_to_label):
         states_of_label[label].append(state)
-    width = max(map(len, states_of_label))
     missing = values.shape[2]
-    table = [states + [missing] * (width - len(states)) for states in states_of_label]
-    padded = nn.functional.pad(values, (0, 1), value=absent)
-    return padded[:, :, torch.tensor(table, device=values.device)]
+    columns = list(zip_longest(*states_of_label, fillvalue=missing))
+    if any(missing in column for column in columns):
+        values = nn.functional.pad(values, (0, 1), value=absent)
+    return [values[:, :, torch.tensor(column, device=values.device)] for column in columns]
 
 
 def observe(labels: Tensor, space: StateSpace) -> Tensor:

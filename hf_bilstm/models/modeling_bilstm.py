@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -273,15 +274,11 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             labels = self._check_labels(labels, compaction, input_ids)
             loss = self._loss(legal, compaction.lengths, labels, num_items_in_batch)
         if self.training:
-            logits = (
-                fold(emissions, self.crf.space, FORBIDDEN_LOGIT)
-                .logsumexp(dim=-1)
-                .masked_fill(~compaction.mask[:, :, None], 0.0)
-            )
+            by_label = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
+            logits = by_label.masked_fill(~compaction.mask[:, :, None], 0.0)
         else:
-            logits = fold(self.crf.max_marginals(legal, compaction.lengths), self.crf.space, FORBIDDEN_LOGIT).amax(
-                dim=-1
-            )
+            marginals = self.crf.max_marginals(legal, compaction.lengths)
+            logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
         hidden_states = encoded.hidden_states and tuple(compaction.scatter(x) for x in encoded.hidden_states)
         output = BiLstmTokenClassifierOutput(
             loss=loss,
@@ -323,7 +320,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """
         compaction, _, emissions = self._emit(input_ids, attention_mask)
         marginals = self.crf.marginals(emissions, compaction.lengths).float()  # (B, T, S)
-        return compaction.scatter(fold(marginals, self.crf.space, 0.0).sum(dim=-1))
+        return compaction.scatter(reduce(torch.add, fold(marginals, self.crf.space, 0.0)))
 
     @torch.no_grad()
     def n_best(self, input_ids: Tensor, n: int, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
