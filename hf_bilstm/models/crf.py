@@ -279,7 +279,7 @@ class LinearChainCrf(nn.Module):
             afters = torch.cat(
                 (sums.onwards[:, 1:] @ transitions.T.exp(), end.exp().expand_as(sums.onwards[:, :1])), 1
             )
-            onwards, afters = sums.onwards.log(), afters.log()
+            onwards, afters = sums.onwards.log().clamp_(min=FORBIDDEN), afters.log().clamp_(min=FORBIDDEN)
         else:
             posterior = self.marginals(emissions, lengths)
             onwards, afters = log_onwards(emissions, transitions, end, lengths)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,11 +23,14 @@ TASK = "bilstm-tagging"
 # Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
 # where the package is there and knows the task.
 _SAVED_TASK = "bilstm-tagging-remote"
-_BATCH_SIZE = 32
+_BATCH_SIZE = 64
 # Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
 _TOKEN_BUDGET = 16_384
+# A batch of at least so many rows ends where one more would make it so many times as large as its tokens.
+_LEAST_ROWS = 8
+_MOST_PADDING = 1.15
 # Inputs are read ahead up to so many batches or characters, and sorted by length among themselves.
-_WINDOW_BATCHES = 16
+_WINDOW_BATCHES = 8
 _WINDOW_CHARACTERS = 1_000_000
 _WHITE_SPACE_RUN = re.compile(f"[{WHITE_SPACE}]+")
 
@@ -47,13 +51,22 @@ class _Row(NamedTuple):
     offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
 
 
-class _Found(NamedTuple):
-    label: str
-    score: float
-    first: int  # token
-    end: int  # token after the last
-    start: int  # character
-    stop: int  # character after the last
+class _Spans(NamedTuple):
+    """Spans of a batch, a list for each of their properties: an object for each span would keep the collector busy."""
+
+    labels: list[str]
+    scores: list[float]
+    firsts: list[int]  # token
+    ends: list[int]  # token after the last
+    starts: list[int]  # character
+    stops: list[int]  # character after the last
+
+    def between(self, first: int, last: int) -> _Spans:
+        """Take some neighbours."""
+        cut = slice(first, last)
+        return _Spans(
+            self.labels[cut], self.scores[cut], self.firsts[cut], self.ends[cut], self.starts[cut], self.stops[cut]
+        )
 
 
 def _is_count(value: Any) -> bool:
@@ -154,15 +167,19 @@ class TaggingPipeline(TokenClassificationPipeline):
             )
         return options
 
-    def __call__(self, inputs: Any, batch_size: int | None = None, **options: Any) -> Any:  # type: ignore[override]
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+    ) -> Any:
         """Tag a text, several, or any iterable of texts.
 
         Args:
             inputs: A text, or a list or tuple of texts; with `is_split_into_words` a list or tuple of tokens, or a
                 list or tuple of such. Any other iterable (a generator, a column of a data set) is read as it is
                 needed, some batches ahead, and gives a generator. A text may have any length.
-            batch_size: Most texts the model reads at once, 32 when None; fewer when they are long. Nothing but speed
+            batch_size: Most texts the model reads at once, 64 when None; fewer when they are long. Nothing but speed
                 depends on it.
+            num_workers: Batches in work at once, each in a thread of its own with one core. When None, as many as
+                PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU.
             **options: Any of these:
                 threshold: Least score of a span, 0 to 1; spans below it are left out.
                 n_best: Taggings wanted, at least 1. The result for a text is then a list of `{"score", "spans"}` in
@@ -185,20 +202,42 @@ class TaggingPipeline(TokenClassificationPipeline):
             batch_size = _BATCH_SIZE if self._batch_size is None else self._batch_size
         if not _is_count(batch_size):
             raise ValueError(f"batch_size={batch_size!r}: it takes a whole number from 1 on.")
+        if num_workers is None:
+            num_workers = self._num_workers
+        if num_workers is None:
+            num_workers = torch.get_num_threads() if self.model.device.type == "cpu" else 1
+        if not _is_count(num_workers):
+            raise ValueError(f"num_workers={num_workers!r}: it takes a whole number from 1 on.")
         read = self._read_options(self._sanitize_parameters(**options)[2])
         is_sequence = isinstance(inputs, (list, tuple))
         # A list of strings is one text's tokens if the caller said so, and otherwise several texts.
         if isinstance(inputs, str) or (
             read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
         ):
-            return next(self._stream([inputs], read, batch_size))
+            return self._tag_window([inputs], read, batch_size)[0]
         if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
             raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")
-        results = self._stream(inputs, read, batch_size)
+        results = self._stream(inputs, read, batch_size, num_workers)
         return list(results) if is_sequence else results
 
-    def _stream(self, inputs: Iterable[Any], options: _Options, batch_size: int) -> Iterator[Any]:
+    def _stream(self, inputs: Iterable[Any], options: _Options, batch_size: int, num_workers: int) -> Iterator[Any]:
         """Tag the inputs, one window of them after the other."""
+        windows = self._windows(inputs, options, batch_size)
+        if num_workers == 1:
+            for window in windows:
+                yield from self._tag_window(window, options, batch_size)
+            return
+        num_threads = torch.get_num_threads()
+        try:
+            # Two batches side by side are faster than one whose every operation is shared out among the cores.
+            with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                for window in windows:
+                    yield from self._tag_window(window, options, batch_size, pool)
+        finally:
+            torch.set_num_threads(num_threads)  # the workers' setting is that of every thread to come
+
+    def _windows(self, inputs: Iterable[Any], options: _Options, batch_size: int) -> Iterator[list[Any]]:
+        """Check the inputs, and part them into windows."""
         window: list[Any] = []
         characters = 0
         for position, item in enumerate(inputs):
@@ -216,17 +255,28 @@ class TaggingPipeline(TokenClassificationPipeline):
             window.append(item)
             characters += sum(map(len, item)) if options.is_split_into_words else len(item)
             if len(window) >= _WINDOW_BATCHES * batch_size or characters >= _WINDOW_CHARACTERS:
-                yield from self._tag_window(window, options, batch_size)
+                yield window
                 window, characters = [], 0
         if window:
-            yield from self._tag_window(window, options, batch_size)
+            yield window
 
-    def _tag_window(self, window: list[Any], options: _Options, batch_size: int) -> list[Any]:
+    def _tag_window(
+        self, window: list[Any], options: _Options, batch_size: int, pool: ThreadPoolExecutor | None = None
+    ) -> list[Any]:
         rows = self._tokenize(window, options)
-        results: list[Any] = [None] * len(rows)
-        for batch in _batches([len(row.ids) for row in rows], batch_size):
-            for place, result in zip(batch, self._tag_batch([rows[place] for place in batch], options), strict=True):
-                results[place] = result
+        batches = list(_batches([len(row.ids) for row in rows], batch_size))
+        was_training = self.model.training
+        self.model.eval()  # a model fresh from its training would still drop units
+        try:
+            tagged = (map if pool is None else pool.map)(
+                lambda batch: self._tag_batch([rows[place] for place in batch], options), batches
+            )
+            results: list[Any] = [None] * len(rows)
+            for batch, of_batch in zip(batches, tagged, strict=True):
+                for place, result in zip(batch, of_batch, strict=True):
+                    results[place] = result
+        finally:
+            self.model.train(was_training)
         return results
 
     def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
@@ -252,25 +302,20 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
         """Decode rows together, and write down what the options ask for."""
-        was_training = self.model.training
-        try:
-            self.model.eval()  # a model fresh from its training would still drop units
-            with torch.inference_mode():
-                taggings = self._decode(rows, options)
-        finally:
-            self.model.train(was_training)
+        with torch.inference_mode():
+            taggings = self._decode(rows, options)
         if options.return_words:
-            return [_write_words(row, found) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+            return [_write_words(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.scheme is not None:
-            return [_write_tags(row, found, options.scheme) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+            return [_write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.n_best is None:
-            return [_write_spans(row, found) for row, ((_, found),) in zip(rows, taggings, strict=True)]
+            return [_write_spans(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         return [
-            [{"score": score, "spans": _write_spans(row, found)} for score, found in ranked]
+            [{"score": score, "spans": _write_spans(row, spans)} for score, spans in ranked]
             for row, ranked in zip(rows, taggings, strict=True)
         ]
 
-    def _decode(self, rows: list[_Row], options: _Options) -> list[list[tuple[float, list[_Found]]]]:
+    def _decode(self, rows: list[_Row], options: _Options) -> list[list[tuple[float, _Spans]]]:
         """Find each row's taggings, best first: the probability and the spans of each."""
         model: Any = self.model
         lengths = np.array([len(row.ids) for row in rows])
@@ -306,14 +351,13 @@ class TaggingPipeline(TokenClassificationPipeline):
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum(lengths) - lengths
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
-        columns = (labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
-        found = [_Found(*values) for values in zip(*columns, strict=True)]
+        found = _Spans(labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
         count = paths.shape[1]
         bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
         probabilities = np.exp(np.minimum(log_probabilities, 0.0)).tolist()
         return [
             [
-                (probabilities[i][k], found[bounds[i * count + k] : bounds[i * count + k + 1]])
+                (probabilities[i][k], found.between(bounds[i * count + k], bounds[i * count + k + 1]))
                 for k in np.flatnonzero(exists[i]).tolist()
             ]
             for i in range(len(rows))
@@ -321,14 +365,19 @@ class TaggingPipeline(TokenClassificationPipeline):
 
 
 def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Part rows, named by their places, into batches of about equal lengths."""
+    """Part rows, named by their places, into batches of about equal lengths, the longest first."""
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # From short to long, so that the newest row is the longest.
-        if batch and (len(batch) == batch_size or (len(batch) + 1) * lengths[place] > _TOKEN_BUDGET):
+    tokens = 0
+    # From long to short, so that the first row is the longest, and workers end together.
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        padded = (len(batch) + 1) * lengths[batch[0]] if batch else 0
+        is_full = len(batch) == batch_size or padded > _TOKEN_BUDGET
+        is_ragged = len(batch) >= _LEAST_ROWS and padded > _MOST_PADDING * (tokens + lengths[place])
+        if batch and (is_full or is_ragged):
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(place)
+        tokens += lengths[place]
     if batch:
         yield batch
 
@@ -355,29 +404,24 @@ def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted:
     return np.stack((rows, ranks, first, first + sizes), axis=1)
 
 
-def _write_spans(row: _Row, found: list[_Found]) -> list[dict[str, Any]]:
+def _write_spans(row: _Row, spans: _Spans) -> list[dict[str, Any]]:
+    text = row.text
     return [
-        {
-            "entity_group": span.label,
-            "score": span.score,
-            "word": row.text[span.start : span.stop],
-            "start": span.start,
-            "end": span.stop,
-        }
-        for span in found
+        {"entity_group": label, "score": score, "word": text[start:stop], "start": start, "end": stop}
+        for label, score, start, stop in zip(spans.labels, spans.scores, spans.starts, spans.stops, strict=True)
     ]
 
 
-def _write_tags(row: _Row, found: list[_Found], scheme: str) -> list[dict[str, Any]]:
-    tags = spans_to_tags([(span.label, span.first, span.end) for span in found], len(row.ids), scheme)
+def _write_tags(row: _Row, spans: _Spans, scheme: str) -> list[dict[str, Any]]:
+    tags = spans_to_tags(zip(spans.labels, spans.firsts, spans.ends, strict=True), len(row.ids), scheme)
     return [
         {"token": row.text[start:end], "tag": tag, "start": start, "end": end}
         for tag, (start, end) in zip(tags, row.offsets.tolist(), strict=True)
     ]
 
 
-def _write_words(row: _Row, found: list[_Found]) -> list[str]:
-    pieces = (row.text[span.start : span.stop] for span in found)
+def _write_words(row: _Row, spans: _Spans) -> list[str]:
+    pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
     return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
 
 
