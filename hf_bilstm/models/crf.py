@@ -14,12 +14,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .best_paths import best_scores, find_moves, n_best_paths, trace_back
-from .partition import FORBIDDEN, at_last, log_onwards, log_partition, sum_paths
+from .best_paths import best_path_among, best_scores, find_moves, n_best_paths, trace_back
+from .partition import FORBIDDEN, Sums, at_last, log_onwards, log_partition, sum_paths
 from .tagging_schemes import StateSpace
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
 FORBIDDEN_LOGIT = -1e9
+_ROUNDING = 1e-6  # more than what rounding adds to the score of a path
+_LIKELIEST = 8  # states of a token among which the best path is looked for first
 
 
 def _work_dtype(device: torch.device) -> torch.dtype:
@@ -191,7 +193,7 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Best legal path of each row (Viterbi 1967).
+        """Best legal path of each row.
 
         Args:
             emissions: (B, T, S).
@@ -200,11 +202,48 @@ class LinearChainCrf(nn.Module):
         Returns:
             Paths (B, T), 0 at padding, and their scores (B,).
         """
-        prepared = self._prepare(emissions, lengths)
-        if prepared.numel() == 0:
-            return lengths.new_zeros(prepared.shape[:2]), prepared.new_zeros(prepared.shape[0])
-        _, paths = self._best(prepared, lengths)
-        return paths, self.path_scores(prepared, lengths, paths)
+        paths, _ = self.decode(emissions, lengths)
+        return paths, self.path_scores(emissions, lengths, paths)
+
+    @torch.no_grad()
+    def decode(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Sums | None]:
+        """Best legal path of each row, with the sums over all paths, which `span_log_likelihood` takes.
+
+        The sums cost less than the maxima over all paths would (a step is a matrix product), and tell where the best
+        path must be: none of probability p visits a state of smaller posterior. So the path of the likeliest states is
+        the best one if it has more than half of the probability; otherwise the best path through the few likeliest
+        states of each token is, if it is likelier than every state left out. Other rows are searched whole.
+
+        Args:
+            emissions: (B, T, S).
+            lengths: (B,).
+
+        Returns:
+            Paths (B, T), 0 at padding, and the sums, None where there is nothing to sum.
+        """
+        emissions = self._prepare(emissions, lengths)
+        if emissions.numel() == 0:
+            return lengths.new_zeros(emissions.shape[:2]), None
+        scores = self._scores(emissions.device)
+        sums = sum_paths(emissions, *scores, lengths)
+        if not sums.are_exact():
+            return self._best(emissions, lengths)[1], sums
+        padding = torch.arange(emissions.shape[1], device=lengths.device) >= lengths[:, None]
+        paths = sums.posterior.argmax(dim=2).masked_fill_(padding, 0)
+        log_probabilities = self._path_scores(emissions, lengths, paths, *scores) - sums.total
+        (unsure,) = (log_probabilities < math.log(0.5) + _ROUNDING).nonzero(as_tuple=True)
+        if len(unsure):
+            few, few_lengths = emissions[unsure], lengths[unsure]
+            posterior = (sums.posterior / sums.overlap)[unsure].masked_fill_(padding[unsure][:, :, None], 0.0)
+            likeliest, states = posterior.topk(min(_LIKELIEST + 1, posterior.shape[2]), dim=2)
+            found, margin = best_path_among(few, *scores, few_lengths, states[:, :, :_LIKELIEST])
+            log_probabilities = self._path_scores(few, few_lengths, found, *scores) - sums.total[unsure]
+            left_out = likeliest[:, :, _LIKELIEST:].sum(dim=2).amax(dim=1).log()  # log 0 where there is no more
+            paths[unsure] = found.masked_fill_(padding[unsure], 0)
+            unsure = unsure[(log_probabilities < left_out + _ROUNDING) | (margin < _ROUNDING)]
+        if len(unsure):
+            paths[unsure] = self._best(emissions[unsure], lengths[unsure])[1]
+        return paths, sums
 
     @torch.no_grad()
     def max_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -253,7 +292,9 @@ class LinearChainCrf(nn.Module):
         return n_best_paths(emissions, *self._scores(emissions.device), lengths, n)
 
     @torch.no_grad()
-    def span_log_likelihood(self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor) -> Tensor:
+    def span_log_likelihood(
+        self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor, sums: Sums | None = None
+    ) -> Tensor:
         """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
 
         It is the posterior of the first state, times that of each further state given the one before it, times that of
@@ -264,6 +305,7 @@ class LinearChainCrf(nn.Module):
             lengths: (B,).
             paths: (B, K, T) states of K legal paths a row.
             spans: (N, 4) integers: row, place among the row's paths, first token, token after the last.
+            sums: Of the same emissions, if `decode` has made them.
 
         Returns:
             (N,), at most 0.
@@ -271,27 +313,31 @@ class LinearChainCrf(nn.Module):
         rows, ranks, starts, ends = spans.unbind(dim=1)
         if spans.shape[0] == 0:
             return emissions.new_zeros(0, dtype=_work_dtype(emissions.device))
-        emissions = self._prepare(emissions, lengths)
         start, transitions, end = self._scores(emissions.device)
-        sums = sum_paths(emissions, start, transitions, end, lengths)
-        if sums.are_exact():
-            posterior = sums.posterior / sums.overlap
-            afters = torch.cat(
-                (sums.onwards[:, 1:] @ transitions.T.exp(), end.exp().expand_as(sums.onwards[:, :1])), 1
-            )
-            onwards, afters = sums.onwards.log().clamp_(min=FORBIDDEN), afters.log().clamp_(min=FORBIDDEN)
-        else:
-            posterior = self.marginals(emissions, lengths)
-            onwards, afters = log_onwards(emissions, transitions, end, lengths)
-        posterior = posterior[rows, starts, paths[rows, ranks, starts]]
+        if sums is None:
+            sums = sum_paths(self._prepare(emissions, lengths), start, transitions, end, lengths)
         steps = paths.transpose(1, 2)  # (B, T, K)
-        moved = transitions[steps[:, :-1], steps[:, 1:]] + onwards[:, 1:].gather(2, steps[:, 1:])
-        moved = moved - afters[:, :-1].gather(2, steps[:, :-1])
+        moved = transitions[steps[:, :-1], steps[:, 1:]]  # (B, T - 1, K)
+        last = ends.clamp(max=emissions.shape[1] - 1)
+        if sums.are_exact():
+            posterior = sums.posterior[rows, starts, paths[rows, ranks, starts]] / sums.overlap[rows, starts, 0]
+            onwards = sums.onwards.gather(2, steps).log()  # (B, T, K)
+            afters = (transitions.exp()[steps[:, :-1]] * sums.onwards[:, 1:, None]).sum(dim=3).log()  # (B, T - 1, K)
+            following = sums.onwards[rows, last].log()  # (N, S)
+        else:
+            emissions = self._prepare(emissions, lengths)
+            posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
+            all_onwards, all_afters = log_onwards(emissions, transitions, end, lengths)
+            onwards, afters = all_onwards.gather(2, steps), all_afters[:, :-1].gather(2, steps[:, :-1])
+            following = all_onwards[rows, last]
+        onwards, afters, following = (  # finite, so that differences are
+            logs.clamp(min=FORBIDDEN_LOGIT) for logs in (onwards, afters, following)
+        )
+        moved = moved + onwards[:, 1:] - afters
         real = torch.arange(1, emissions.shape[1], device=lengths.device) < lengths[:, None]
         summed = nn.functional.pad(moved.masked_fill(~real[:, :, None], 0.0).cumsum(dim=1), (0, 0, 1, 0))  # (B, T, K)
         inside = summed[rows, ends - 1, ranks] - summed[rows, starts, ranks]
-        following = transitions[paths[rows, ranks, ends - 1]]  # (N, S)
-        following = following + onwards[rows, ends.clamp(max=emissions.shape[1] - 1)]
+        following = transitions[paths[rows, ranks, ends - 1]] + following
         anew = torch.tensor(self.space.starts, device=emissions.device)
         closed = torch.logsumexp(following.masked_fill(~anew, FORBIDDEN), 1) - torch.logsumexp(following, 1)
         return (posterior.log() + inside + closed.masked_fill(ends == lengths[rows], 0.0)).clamp(max=0.0)

@@ -54,6 +54,11 @@ class BiLstmEmbeddings(nn.Module):
         self.token_dropout = config.token_dropout
         self.dropout = Dropout(config.embedding_dropout, config.dropout_type == "variational")
 
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids that have a vector."""
+        return self.token_embeddings.num_embeddings  # type: ignore[union-attr, return-value]
+
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Look the vectors up.
 

@@ -112,7 +112,7 @@ def _to_integers(ids: Tensor, name: str) -> Tensor:
     return ids.long()
 
 
-def _check_inputs(input_ids: Tensor | None, attention_mask: Tensor | None, vocab_size: int) -> tuple[Tensor, Tensor]:
+def _compact(input_ids: Tensor | None, attention_mask: Tensor | None, vocab_size: int) -> tuple[Compaction, Tensor]:
     """Bring ids and mask to the form the model computes with, or say what is wrong with them."""
     if input_ids is None:
         raise ValueError("input_ids is missing: call the model with a tokenizer's output, model(**tokenizer(text)).")
@@ -136,7 +136,8 @@ def _check_inputs(input_ids: Tensor | None, attention_mask: Tensor | None, vocab
                 f"input_ids hold {wrong}, but the model knows the ids 0 to {vocab_size - 1}: use the tokenizer saved "
                 f"with the model, or resize_token_embeddings(len(tokenizer))."
             )
-    return input_ids, attention_mask
+    compaction = Compaction(attention_mask)
+    return compaction, compaction.compact(input_ids)
 
 
 class BiLstmModel(BiLstmPreTrainedModel):
@@ -192,23 +193,36 @@ class BiLstmModel(BiLstmPreTrainedModel):
         Raises:
             ValueError: If ids or mask have a wrong shape, or an id is outside the vocabulary.
         """
-        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
-        compaction = Compaction(attention_mask)
-        embedded = self.embeddings(compaction.compact(input_ids), compaction.lengths)
-        layers = [embedded, *self.encoder(embedded, compaction.lengths)]
-
-        def restore(values: Tensor) -> Tensor:
-            return compaction.scatter(values.masked_fill(~compaction.mask[:, :, None], 0.0))
-
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        hidden_states = tuple(restore(values) for values in layers) if wanted else None
-        last = hidden_states[-1] if hidden_states else restore(layers[-1])
+        compaction, input_ids = _compact(input_ids, attention_mask, self.embeddings.vocab_size)
+        layers = self.encode(input_ids, compaction.lengths)
+        last = _restore(layers[-1], compaction)
+        hidden_states = None
+        if _is_wanted(output_hidden_states, self.config.output_hidden_states):
+            hidden_states = (*(_restore(values, compaction) for values in layers[:-1]), last)
         output = BaseModelOutput(last_hidden_state=last, hidden_states=hidden_states)
-        return output.to_tuple() if not _wants_dict(self.config, return_dict) else output
+        return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
+
+    def encode(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Run embeddings and layers over rows that are checked and compacted.
+
+        Args:
+            input_ids: (B, T), right-padded.
+            lengths: (B,) real tokens of each row.
+
+        Returns:
+            The embeddings and each layer's output, (B, T, D); what stands at padding is arbitrary.
+        """
+        embedded = self.embeddings(input_ids, lengths)
+        return [embedded, *self.encoder(embedded, lengths)]
 
 
-def _wants_dict(config: BiLstmConfig, return_dict: bool | None) -> bool:
-    return bool(config.return_dict if return_dict is None else return_dict)
+def _restore(values: Tensor, compaction: Compaction) -> Tensor:
+    """Bring compacted (B, T, D) values back to where their tokens came from, with 0 at padding."""
+    return compaction.scatter(values.masked_fill(~compaction.mask[:, :, None], 0.0))
+
+
+def _is_wanted(choice: bool | None, default: bool | None) -> bool:
+    return bool(default if choice is None else choice)
 
 
 class BiLstmForTokenClassification(BiLstmPreTrainedModel):
@@ -263,11 +277,10 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         Raises:
             ValueError: If inputs have a wrong shape, or an id or label is out of range.
         """
-        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
-        compaction = Compaction(attention_mask)
-        input_ids = compaction.compact(input_ids)
-        encoded = self.bilstm(input_ids, compaction.mask, output_hidden_states=output_hidden_states, return_dict=True)
-        emissions = self.classifier(encoded.last_hidden_state).float()  # (B, T, S)
+        compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
+        layers = self.bilstm.encode(input_ids, compaction.lengths)
+        emissions = self.classifier(layers[-1]).float()  # (B, T, S)
+        emissions = emissions.masked_fill(~compaction.mask[:, :, None], 0.0)
         legal = self._forbid_at_white_space(emissions, input_ids)
         loss = None
         if labels is not None:
@@ -279,14 +292,16 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         else:
             marginals = self.crf.max_marginals(legal, compaction.lengths)
             logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
-        hidden_states = encoded.hidden_states and tuple(compaction.scatter(x) for x in encoded.hidden_states)
+        hidden_states = None
+        if _is_wanted(output_hidden_states, self.config.output_hidden_states):
+            hidden_states = tuple(_restore(values, compaction) for values in layers)
         output = BiLstmTokenClassifierOutput(
             loss=loss,
             logits=compaction.scatter(logits),
             emissions=compaction.scatter(emissions),
             hidden_states=hidden_states,
         )
-        return output if _wants_dict(self.config, return_dict) else output.to_tuple()
+        return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Save weights and configuration, as transformers does.
@@ -361,11 +376,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
 
     def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
-        input_ids, attention_mask = _check_inputs(input_ids, attention_mask, self.config.vocab_size)
-        compaction = Compaction(attention_mask)
-        input_ids = compaction.compact(input_ids)
-        encoded = self.bilstm(input_ids, compaction.mask, return_dict=True)
-        emissions = self.classifier(encoded.last_hidden_state).float()
+        compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
+        emissions = self.classifier(self.bilstm.encode(input_ids, compaction.lengths)[-1]).float()
         return compaction, input_ids, self._forbid_at_white_space(emissions, input_ids)
 
     def _is_white_space(self, input_ids: Tensor) -> Tensor:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .recurrence import reversal_index
+from .recurrence import pick, reversal_index
 
 # Finite, so that differences of forbidden scores are 0 and not NaN; far beyond any sum of scores.
 FORBIDDEN = -1e30
+# Steps between two divisions by the sum, which keep numbers within their range.
+_STRIDE = 8
 
 
 def at_last(values: Tensor, lengths: Tensor) -> Tensor:
@@ -40,14 +42,15 @@ class Sums(NamedTuple):
     total: Tensor
 
     def are_exact(self) -> bool:
-        """Tell whether nothing that counts has underflowed.
+        """Tell whether nothing has overflowed, and nothing that counts has underflowed.
 
         The overlap is that of the states likely before a token with those likely from it on. What underflowed on
         either side has at most the share `tiny / overlap` of the total, so results are exact unless the overlap itself
         nears the smallest number.
         """
-        # The comparison is such that NaN counts as small.
-        return bool(self.overlap.amin() > torch.finfo(self.overlap.dtype).tiny ** (2 / 3))
+        least, most = self.overlap.aminmax()
+        # Comparisons are such that NaN counts as inexact.
+        return bool((least > torch.finfo(least.dtype).tiny ** (2 / 3)) & (most < torch.inf) & self.total.sum().isfinite())
 
 
 def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor) -> Sums:
@@ -65,30 +68,33 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     Returns:
         The sums, to be used if they `are_exact`.
     """
-    num_tokens = emissions.shape[1]
+    num_rows, num_tokens, num_states = emissions.shape
     peaks = emissions.amax(dim=2, keepdim=True)  # (N, T, 1)
     scaled = (emissions - peaks).exp()  # (N, T, S)
-    reversal = reversal_index(lengths, num_tokens)[:, :, None].expand_as(scaled)
-    steps = torch.stack((scaled, scaled.gather(1, reversal))).permute(2, 0, 1, 3).contiguous()  # (T, 2, N, S)
+    reversal = reversal_index(lengths, num_tokens)
+    steps = torch.stack((scaled, pick(scaled, reversal)), dim=1).permute(2, 1, 0, 3).contiguous()  # (T, 2, N, S)
     moves = torch.stack((transitions, transitions.T)).exp()  # (2, S, S)
-    incoming = torch.stack((start, end)).exp()[:, None, :].expand(-1, emissions.shape[0], -1)  # (2, N, S)
+    arrived = emissions.new_empty(num_tokens + 1, 2, num_rows, num_states)  # before each token's emission
+    arrived[0] = torch.stack((start, end)).exp()[:, None, :]
+    reached = torch.empty_like(steps)  # with it
+    norms = []
     smallest_number = torch.finfo(emissions.dtype).tiny
-    arrived, reached, norms = [], [], []
-    for step in steps:
-        arrived.append(incoming[0])  # before this token's emission
-        current = incoming * step
-        norm = current.sum(dim=2, keepdim=True).clamp(min=smallest_number)
-        current = current / norm
-        reached.append(current)
-        norms.append(norm[0])
-        incoming = current.bmm(moves)
-    up_to, onwards = torch.stack(reached, dim=2)  # each (N, T, S), the second of reversed rows
-    onwards = onwards.gather(1, reversal)
+    for position, (before, step, current, after) in enumerate(
+        zip(arrived[:-1].unbind(), steps.unbind(), reached.unbind(), arrived[1:].unbind(), strict=True)
+    ):
+        torch.mul(before, step, out=current)
+        if position % _STRIDE == 0:
+            norm = current.sum(dim=2, keepdim=True).clamp_(min=smallest_number)
+            current /= norm
+            norms.append(norm[0])
+        torch.bmm(current, moves, out=after)
+    up_to, onwards = reached.permute(1, 2, 0, 3)  # each (N, T, S), the second of reversed rows
+    onwards = pick(onwards, reversal)
     real = torch.arange(num_tokens, device=lengths.device) < lengths[:, None]  # (N, T)
-    posterior = torch.stack(arrived, dim=1) * onwards
+    posterior = arrived[:-1, 0].transpose(0, 1) * onwards
     overlap = posterior.sum(dim=2, keepdim=True).masked_fill(~real[:, :, None], 1.0)  # (N, T, 1)
-    log_norms = torch.stack(norms, dim=1).log() + peaks  # (N, T, 1)
-    total = (log_norms.squeeze(2) * real).sum(dim=1)  # (N,)
+    total = (peaks.squeeze(2) * real).sum(dim=1)  # (N,)
+    total = total + (torch.cat(norms, dim=1).log() * real[:, ::_STRIDE]).sum(dim=1)
     total = total + (at_last(up_to, lengths) * end.exp()).sum(dim=1).log()
     return Sums(up_to, onwards, posterior, overlap, total.masked_fill(lengths == 0, 0.0))
 

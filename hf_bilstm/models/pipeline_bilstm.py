@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
 
+from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
 from .tokenizer_backend import WHITE_SPACE
 
@@ -23,12 +24,11 @@ TASK = "bilstm-tagging"
 # Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
 # where the package is there and knows the task.
 _SAVED_TASK = "bilstm-tagging-remote"
-_BATCH_SIZE = 64
+_BATCH_SIZE = 128
 # Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
 _TOKEN_BUDGET = 16_384
-# A batch of at least so many rows ends where one more would make it so many times as large as its tokens.
-_LEAST_ROWS = 8
-_MOST_PADDING = 1.15
+# What a step over a batch costs beside its rows, in rows; measured with 200 units on a CPU.
+_STEP_COST = 8
 # Inputs are read ahead up to so many batches or characters, and sorted by length among themselves.
 _WINDOW_BATCHES = 8
 _WINDOW_CHARACTERS = 1_000_000
@@ -214,7 +214,8 @@ class TaggingPipeline(TokenClassificationPipeline):
         if isinstance(inputs, str) or (
             read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
         ):
-            return self._tag_window([inputs], read, batch_size)[0]
+            (window,) = self._windows([inputs], read, batch_size)
+            return self._tag_window(window, read, batch_size)[0]
         if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
             raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")
         results = self._stream(inputs, read, batch_size, num_workers)
@@ -322,36 +323,39 @@ class TaggingPipeline(TokenClassificationPipeline):
         real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
-        mask = torch.from_numpy(real).to(model.device)
-        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(model.device), mask)
+        mask = torch.from_numpy(real).to(self.device)
+        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        sums = None
         if options.n_best is None:
-            paths = model.crf.viterbi(emissions, compaction.lengths)[0][:, None]  # (B, 1, T)
+            paths, sums = model.crf.decode(emissions, compaction.lengths)
+            paths = paths[:, None]  # (B, 1, T)
             log_probabilities = np.zeros((len(rows), 1))  # nobody asks for them
         else:
             paths, scores = model.crf.n_best(emissions, compaction.lengths, options.n_best)
             totals = model.crf.log_partition(emissions, compaction.lengths)
             log_probabilities = (scores - totals[:, None]).cpu().numpy()
 
-        space, plain = model.crf.space, model.config.tagging_scheme == "none"
-        states = [model.config.labels[label] for label in space.state_to_label]
+        space, plain, labels = model.crf.space, model.config.tagging_scheme == "none", model.config.labels
+        states = [labels[label] for label in space.state_to_label]
         exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
         spans = _find_spans(path_states, real[:, None], np.array(space.starts), np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
-            on_device = torch.from_numpy(spans).to(model.device)
-            scores = model.crf.span_log_likelihood(emissions, compaction.lengths, paths, on_device).exp().cpu().numpy()
+            on_device = torch.from_numpy(spans).to(self.device)
+            scores = model.crf.span_log_likelihood(emissions, compaction.lengths, paths, on_device, sums)
+            scores = scores.exp().cpu().numpy()
             kept = scores >= (options.threshold or 0.0)
             spans, scores = spans[kept], scores[kept]
 
         place, rank, first, end = spans.T
         kinds = states if plain else [split_tag(label)[1] for label in states]
-        labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
+        found_labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum(lengths) - lengths
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
-        found = _Spans(labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
+        found = _Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
         count = paths.shape[1]
         bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
         probabilities = np.exp(np.minimum(log_probabilities, 0.0)).tolist()
@@ -366,20 +370,14 @@ class TaggingPipeline(TokenClassificationPipeline):
 
 def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
     """Part rows, named by their places, into batches of about equal lengths, the longest first."""
-    batch: list[int] = []
-    tokens = 0
-    # From long to short, so that the first row is the longest, and workers end together.
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        padded = (len(batch) + 1) * lengths[batch[0]] if batch else 0
-        is_full = len(batch) == batch_size or padded > _TOKEN_BUDGET
-        is_ragged = len(batch) >= _LEAST_ROWS and padded > _MOST_PADDING * (tokens + lengths[place])
-        if batch and (is_full or is_ragged):
-            yield batch
-            batch, tokens = [], 0
-        batch.append(place)
-        tokens += lengths[place]
-    if batch:
-        yield batch
+    # From long to short, so that workers end together.
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    for first, end in like_lengths([lengths[place] for place in order], _STEP_COST):
+        most = min(batch_size, max(1, _TOKEN_BUDGET // max(1, lengths[order[first]])))
+        num_batches = -(-(end - first) // most)
+        for number in range(num_batches):  # of about equal size
+            start, stop = (first + (end - first) * n // num_batches for n in (number, number + 1))
+            yield order[start:stop]
 
 
 def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -394,9 +392,10 @@ def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted:
     Returns:
         (N, 4): row, place among its paths, first token, token after the last; sorted.
     """
-    columns = ((0, 0), (0, 0), (0, 1))  # one more, so that every span ends at a boundary of its own row
-    boundary = np.pad(begins[paths] | ~real, columns, constant_values=True)
-    is_first = np.pad(begins[paths] & wanted[paths] & real, columns)
+    shape = (*paths.shape[:2], paths.shape[2] + 1)  # one more, so that every span ends at a boundary of its own row
+    boundary, is_first = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    boundary[:, :, :-1] = begins[paths] | ~real
+    is_first[:, :, :-1] = begins[paths] & wanted[paths] & real
     places = np.flatnonzero(boundary)
     is_first = is_first.ravel()[places]
     rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)

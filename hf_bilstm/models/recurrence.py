@@ -13,6 +13,12 @@ import torch
 from torch import Tensor, nn
 
 
+# What a step costs beside its rows, in rows; measured with 100 to 200 units on a CPU.
+_STEP_COST = 4
+# Padded tokens for each real one from which parting a batch pays.
+_MOST_PADDING = 1.2
+
+
 class Compaction:
     """Moves the tokens a mask keeps to the front of their rows, and results back to where they came from.
 
@@ -37,19 +43,28 @@ class Compaction:
 
     def compact(self, values: Tensor) -> Tensor:
         """Reorder (B, T) or (B, T, D) values so that those of real tokens come first in each row."""
-        return _gather(values, self._order)
+        return values if self._order is None else pick(values, self._order)
 
     def scatter(self, values: Tensor) -> Tensor:
         """Undo `compact`."""
-        return _gather(values, self._back)
+        return values if self._back is None else pick(values, self._back)
 
 
-def _gather(values: Tensor, index: Tensor | None) -> Tensor:
-    if index is None:
-        return values
+def pick(values: Tensor, index: Tensor) -> Tensor:
+    """Take tokens of each row.
+
+    Args:
+        values: (B, T) or (B, T, D).
+        index: (B, T) positions in the same row.
+
+    Returns:
+        Values of the tokens at these positions.
+    """
     if values.dim() == 2:
         return values.gather(1, index)
-    return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
+    # Whole vectors, many times faster than `gather`, which looks an index up for every number.
+    first = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
+    return values.flatten(0, 1).index_select(0, (index + first).flatten()).view(values.shape)
 
 
 def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
@@ -65,6 +80,34 @@ def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
     positions = torch.arange(num_tokens, device=lengths.device)
     mirrored = lengths[:, None] - 1 - positions
     return torch.where(mirrored >= 0, mirrored, positions)
+
+
+def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
+    """Part rows that fall in length into groups, such that running the groups one by one costs least.
+
+    Args:
+        lengths: Tokens of each row, the longest first.
+        step_cost: What a step over a group costs beside its rows, in rows.
+
+    Returns:
+        First row, and row after the last, of every group.
+    """
+    firsts = [row for row in range(len(lengths)) if row == 0 or lengths[row] != lengths[row - 1]]  # of each length
+    bounds = [*firsts, len(lengths)]
+    least, begins = [0], [0]  # of the rows before each bound: least cost, and the bound where the last group begins
+    for bound in range(1, len(bounds)):
+        costs = [
+            least[first] + lengths[bounds[first]] * (step_cost + bounds[bound] - bounds[first])
+            for first in range(bound)
+        ]
+        begins.append(min(range(bound), key=costs.__getitem__))
+        least.append(costs[begins[-1]])
+    groups = []
+    bound = len(bounds) - 1
+    while bound:
+        groups.append((bounds[begins[bound]], bounds[bound]))
+        bound = begins[bound]
+    return groups[::-1]
 
 
 class Dropout(nn.Module):
@@ -122,8 +165,8 @@ class BidirectionalLayer(nn.Module):
             (B, T, 2H) when concatenating, else (B, T, H). What stands at padding is arbitrary.
         """
         forward, _ = self.forward_rnn(values)  # (B, T, H)
-        backward, _ = self.backward_rnn(_gather(values, reversal))  # (B, T, H), each row from its end
-        backward = _gather(backward, reversal)
+        backward, _ = self.backward_rnn(pick(values, reversal))  # (B, T, H), each row from its end
+        backward = pick(backward, reversal)
         if self.merge_mode == "concat":
             return torch.cat((forward, backward), dim=-1)
         if self.merge_mode == "mul":
@@ -173,6 +216,24 @@ class BiRecurrentEncoder(nn.Module):
         """
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             return [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
+        # On a CPU, time goes with the number of padded tokens; other devices would rather run all rows at once.
+        if values.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return self._run(values, lengths)
+        row_lengths = lengths.tolist()
+        if _MOST_PADDING * sum(row_lengths) >= values.shape[0] * values.shape[1]:
+            return self._run(values, lengths)
+        order = torch.argsort(lengths, descending=True, stable=True)
+        groups = like_lengths(lengths[order].tolist(), _STEP_COST)
+        parts = []
+        for first, end in groups:
+            rows = order[first:end]
+            longest = max(1, row_lengths[rows[0]])
+            outputs = self._run(values[rows, :longest], lengths[rows])
+            parts.append([nn.functional.pad(x, (0, 0, 0, values.shape[1] - longest)) for x in outputs])
+        back = torch.argsort(order)
+        return [torch.cat(of_layer)[back] for of_layer in zip(*parts, strict=True)]
+
+    def _run(self, values: Tensor, lengths: Tensor) -> list[Tensor]:
         reversal = reversal_index(lengths, values.shape[1])
         outputs = []
         for layer in self.layers:
