@@ -14,6 +14,7 @@ import torch
 from flair.data import Dictionary, Sentence
 from flair.embeddings import OneHotEmbeddings
 from flair.models import SequenceTagger
+from flair.training_utils import store_embeddings
 
 
 def sentences(rows: list[dict]) -> list[Sentence]:
@@ -66,6 +67,7 @@ def main() -> None:
         (loss / count).backward()
         torch.nn.utils.clip_grad_norm_(tagger.parameters(), 5.0)
         optimizer.step()
+        store_embeddings(batch, "none")  # as Flair's trainer does
 
     def train_steps() -> None:
         tagger.train()

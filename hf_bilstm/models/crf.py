@@ -52,6 +52,7 @@ class LinearChainCrf(nn.Module):
             self.end_transitions = nn.Parameter(torch.zeros(num_states))
         self.learned = learned
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
+        self._kept: tuple[list[tuple[int, int]], tuple[Tensor, Tensor, Tensor]] | None = None
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's printed form."""
@@ -70,11 +71,16 @@ class LinearChainCrf(nn.Module):
         if not self.learned:
             return penalties
         learned = (self.start_transitions, self.transitions, self.end_transitions)
-        start, transitions, end = (
-            torch.where(penalty < 0, penalty, scores.to(penalty.dtype))
-            for penalty, scores in zip(penalties, learned, strict=True)
-        )
-        return start, transitions, end
+        state = [(scores.data_ptr(), scores._version) for scores in learned]
+        if torch.is_grad_enabled() or self._kept is None or self._kept[0] != state:
+            start, transitions, end = (
+                torch.where(penalty < 0, penalty, scores.to(penalty.dtype))
+                for penalty, scores in zip(penalties, learned, strict=True)
+            )
+            if torch.is_grad_enabled():
+                return start, transitions, end
+            self._kept = state, (start, transitions, end)  # until the parameters change
+        return self._kept[1]
 
     def _prepare(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Raise emissions to the working dtype and zero them at padding."""
@@ -139,7 +145,7 @@ class LinearChainCrf(nn.Module):
             return prepared
         with torch.no_grad():
             sums = sum_paths(prepared, *self._scores(prepared.device), lengths)
-        if sums.are_exact():
+        if sums.is_exact:
             padding = torch.arange(prepared.shape[1], device=lengths.device) >= lengths[:, None]
             return (sums.posterior / sums.overlap).masked_fill(padding[:, :, None], 0.0)
         # The gradient of the log partition with respect to an emission is the state's posterior.
@@ -226,7 +232,7 @@ class LinearChainCrf(nn.Module):
             return lengths.new_zeros(emissions.shape[:2]), None
         scores = self._scores(emissions.device)
         sums = sum_paths(emissions, *scores, lengths)
-        if not sums.are_exact():
+        if not sums.is_exact:
             return self._best(emissions, lengths)[1], sums
         padding = torch.arange(emissions.shape[1], device=lengths.device) >= lengths[:, None]
         paths = sums.posterior.argmax(dim=2).masked_fill_(padding, 0)
@@ -319,7 +325,7 @@ class LinearChainCrf(nn.Module):
         steps = paths.transpose(1, 2)  # (B, T, K)
         moved = transitions[steps[:, :-1], steps[:, 1:]]  # (B, T - 1, K)
         last = ends.clamp(max=emissions.shape[1] - 1)
-        if sums.are_exact():
+        if sums.is_exact:
             posterior = sums.posterior[rows, starts, paths[rows, ranks, starts]] / sums.overlap[rows, starts, 0]
             onwards = sums.onwards.gather(2, steps).log()  # (B, T, K)
             afters = (transitions.exp()[steps[:, :-1]] * sums.onwards[:, 1:, None]).sum(dim=3).log()  # (B, T - 1, K)

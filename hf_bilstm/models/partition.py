@@ -33,6 +33,7 @@ class Sums(NamedTuple):
         posterior: (N, T, S) their product without the state's own score counted twice; not normalised.
         overlap: (N, T, 1) its sum at each token, 1 at padding.
         total: (N,) logarithm of the sum of all paths, 0 for an empty row.
+        is_exact: Whether all of this can be used.
     """
 
     up_to: Tensor
@@ -40,17 +41,19 @@ class Sums(NamedTuple):
     posterior: Tensor
     overlap: Tensor
     total: Tensor
+    is_exact: bool
 
-    def are_exact(self) -> bool:
-        """Tell whether nothing has overflowed, and nothing that counts has underflowed.
 
-        The overlap is that of the states likely before a token with those likely from it on. What underflowed on
-        either side has at most the share `tiny / overlap` of the total, so results are exact unless the overlap itself
-        nears the smallest number.
-        """
-        least, most = self.overlap.aminmax()
-        # Comparisons are such that NaN counts as inexact.
-        return bool((least > torch.finfo(least.dtype).tiny ** (2 / 3)) & (most < torch.inf) & self.total.sum().isfinite())
+def _is_exact(overlap: Tensor, total: Tensor) -> bool:
+    """Tell whether nothing has overflowed, and nothing that counts has underflowed.
+
+    The overlap is that of the states likely before a token with those likely from it on. What underflowed on either
+    side has at most the share `tiny / overlap` of the total, so results are exact unless the overlap itself nears the
+    smallest number.
+    """
+    least, most = overlap.aminmax()
+    # Comparisons are such that NaN counts as inexact.
+    return bool((least > torch.finfo(least.dtype).tiny ** (2 / 3)) & (most < torch.inf) & total.sum().isfinite())
 
 
 def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor) -> Sums:
@@ -66,7 +69,7 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
         lengths: (N,) real tokens of each row.
 
     Returns:
-        The sums, to be used if they `are_exact`.
+        The sums, to be used if they are exact.
     """
     num_rows, num_tokens, num_states = emissions.shape
     peaks = emissions.amax(dim=2, keepdim=True)  # (N, T, 1)
@@ -96,7 +99,8 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     total = (peaks.squeeze(2) * real).sum(dim=1)  # (N,)
     total = total + (torch.cat(norms, dim=1).log() * real[:, ::_STRIDE]).sum(dim=1)
     total = total + (at_last(up_to, lengths) * end.exp()).sum(dim=1).log()
-    return Sums(up_to, onwards, posterior, overlap, total.masked_fill(lengths == 0, 0.0))
+    total = total.masked_fill(lengths == 0, 0.0)
+    return Sums(up_to, onwards, posterior, overlap, total, _is_exact(overlap, total))
 
 
 class _ScaledPartition(torch.autograd.Function):
@@ -115,7 +119,7 @@ class _ScaledPartition(torch.autograd.Function):
         ctx.save_for_backward(
             sums.posterior / sums.overlap, sums.up_to, sums.onwards / sums.overlap, transitions, lengths, real
         )
-        return sums.total, sums.are_exact()
+        return sums.total, sums.is_exact
 
     @staticmethod
     @once_differentiable

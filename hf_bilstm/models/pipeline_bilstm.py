@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ _STEP_COST = 8
 # Inputs are read ahead up to so many batches or characters, and sorted by length among themselves.
 _WINDOW_BATCHES = 8
 _WINDOW_CHARACTERS = 1_000_000
+# Threads whose steps are many and small wait for each other at every one of them: so they take turns with these, and
+# only the recurrence of one batch runs beside them.
+_TURN = threading.Lock()
 _WHITE_SPACE_RUN = re.compile(f"[{WHITE_SPACE}]+")
 
 
@@ -205,7 +209,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         if num_workers is None:
             num_workers = self._num_workers
         if num_workers is None:
-            num_workers = torch.get_num_threads() if self.model.device.type == "cpu" else 1
+            num_workers = torch.get_num_threads() if self.device.type == "cpu" else 1
         if not _is_count(num_workers):
             raise ValueError(f"num_workers={num_workers!r}: it takes a whole number from 1 on.")
         read = self._read_options(self._sanitize_parameters(**options)[2])
@@ -267,7 +271,8 @@ class TaggingPipeline(TokenClassificationPipeline):
         rows = self._tokenize(window, options)
         batches = list(_batches([len(row.ids) for row in rows], batch_size))
         was_training = self.model.training
-        self.model.eval()  # a model fresh from its training would still drop units
+        if was_training:
+            self.model.eval()  # a model fresh from its training would still drop units
         try:
             tagged = (map if pool is None else pool.map)(
                 lambda batch: self._tag_batch([rows[place] for place in batch], options), batches
@@ -277,7 +282,8 @@ class TaggingPipeline(TokenClassificationPipeline):
                 for place, result in zip(batch, of_batch, strict=True):
                     results[place] = result
         finally:
-            self.model.train(was_training)
+            if was_training:
+                self.model.train()
         return results
 
     def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
@@ -304,7 +310,13 @@ class TaggingPipeline(TokenClassificationPipeline):
     def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
         """Decode rows together, and write down what the options ask for."""
         with torch.inference_mode():
-            taggings = self._decode(rows, options)
+            lengths, emissions = self._emit(rows)
+            with _TURN:
+                return self._write_batch(rows, self._decode(rows, lengths, emissions, options), options)
+
+    def _write_batch(
+        self, rows: list[_Row], taggings: list[list[tuple[float, _Spans]]], options: _Options
+    ) -> list[Any]:
         if options.return_words:
             return [_write_words(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.scheme is not None:
@@ -316,23 +328,29 @@ class TaggingPipeline(TokenClassificationPipeline):
             for row, ranked in zip(rows, taggings, strict=True)
         ]
 
-    def _decode(self, rows: list[_Row], options: _Options) -> list[list[tuple[float, _Spans]]]:
-        """Find each row's taggings, best first: the probability and the spans of each."""
+    def _emit(self, rows: list[_Row]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the model over rows: their lengths (B,) and the states' scores (B, T, S)."""
         model: Any = self.model
-        lengths = np.array([len(row.ids) for row in rows])
-        real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+        real = _are_real(rows)
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(self.device)
         compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        return compaction.lengths, emissions
+
+    def _decode(
+        self, rows: list[_Row], lengths: torch.Tensor, emissions: torch.Tensor, options: _Options
+    ) -> list[list[tuple[float, _Spans]]]:
+        """Find each row's taggings, best first: the probability and the spans of each."""
+        model: Any = self.model
         sums = None
         if options.n_best is None:
-            paths, sums = model.crf.decode(emissions, compaction.lengths)
+            paths, sums = model.crf.decode(emissions, lengths)
             paths = paths[:, None]  # (B, 1, T)
             log_probabilities = np.zeros((len(rows), 1))  # nobody asks for them
         else:
-            paths, scores = model.crf.n_best(emissions, compaction.lengths, options.n_best)
-            totals = model.crf.log_partition(emissions, compaction.lengths)
+            paths, scores = model.crf.n_best(emissions, lengths, options.n_best)
+            totals = model.crf.log_partition(emissions, lengths)
             log_probabilities = (scores - totals[:, None]).cpu().numpy()
 
         space, plain, labels = model.crf.space, model.config.tagging_scheme == "none", model.config.labels
@@ -340,11 +358,11 @@ class TaggingPipeline(TokenClassificationPipeline):
         exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
-        spans = _find_spans(path_states, real[:, None], np.array(space.starts), np.array(wanted))
+        spans = _find_spans(path_states, _are_real(rows)[:, None], np.array(space.starts), np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
             on_device = torch.from_numpy(spans).to(self.device)
-            scores = model.crf.span_log_likelihood(emissions, compaction.lengths, paths, on_device, sums)
+            scores = model.crf.span_log_likelihood(emissions, lengths, paths, on_device, sums)
             scores = scores.exp().cpu().numpy()
             kept = scores >= (options.threshold or 0.0)
             spans, scores = spans[kept], scores[kept]
@@ -353,7 +371,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         kinds = states if plain else [split_tag(label)[1] for label in states]
         found_labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
         offsets = np.concatenate([row.offsets for row in rows])
-        row_starts = np.cumsum(lengths) - lengths
+        row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
         found = _Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
         count = paths.shape[1]
@@ -378,6 +396,12 @@ def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
         for number in range(num_batches):  # of about equal size
             start, stop = (first + (end - first) * n // num_batches for n in (number, number + 1))
             yield order[start:stop]
+
+
+def _are_real(rows: list[_Row]) -> np.ndarray:
+    """Where there are tokens: (B, T) bool."""
+    lengths = np.array([len(row.ids) for row in rows])
+    return np.arange(lengths.max()) < lengths[:, None]
 
 
 def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
