@@ -19,7 +19,7 @@ from .crf import FORBIDDEN_LOGIT, LinearChainCrf
 from .embeddings import BiLstmEmbeddings
 from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
 from .partition import FORBIDDEN
-from .recurrence import BiRecurrentEncoder, Compaction
+from .recurrence import BiRecurrentEncoder, Compaction, run_by_length
 from .tagging_schemes import OUTSIDE, split_tag
 
 
@@ -194,7 +194,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
             ValueError: If ids or mask have a wrong shape, or an id is outside the vocabulary.
         """
         compaction, input_ids = _compact(input_ids, attention_mask, self.embeddings.vocab_size)
-        layers = self.encode(input_ids, compaction.lengths)
+        layers = run_by_length(self.encode, input_ids, compaction.lengths)
         last = _restore(layers[-1], compaction)
         hidden_states = None
         if _is_wanted(output_hidden_states, self.config.output_hidden_states):
@@ -278,23 +278,16 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             ValueError: If inputs have a wrong shape, or an id or label is out of range.
         """
         compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        layers = self.bilstm.encode(input_ids, compaction.lengths)
-        emissions = self.classifier(layers[-1]).float()  # (B, T, S)
-        emissions = emissions.masked_fill(~compaction.mask[:, :, None], 0.0)
-        legal = self._forbid_at_white_space(emissions, input_ids)
+        wants_layers = _is_wanted(output_hidden_states, self.config.output_hidden_states)
+        run = self._run_with_layers if wants_layers else self._run
+        emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths)
+        emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
         if labels is not None:
             labels = self._check_labels(labels, compaction, input_ids)
+            legal = self._forbid_at_white_space(emissions, input_ids)
             loss = self._loss(legal, compaction.lengths, labels, num_items_in_batch)
-        if self.training:
-            by_label = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
-            logits = by_label.masked_fill(~compaction.mask[:, :, None], 0.0)
-        else:
-            marginals = self.crf.max_marginals(legal, compaction.lengths)
-            logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
-        hidden_states = None
-        if _is_wanted(output_hidden_states, self.config.output_hidden_states):
-            hidden_states = tuple(_restore(values, compaction) for values in layers)
+        hidden_states = tuple(_restore(values, compaction) for values in layers) if wants_layers else None
         output = BiLstmTokenClassifierOutput(
             loss=loss,
             logits=compaction.scatter(logits),
@@ -374,10 +367,27 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         labels = self._check_labels(labels, compaction, input_ids)
         return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
 
+    def _run(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Emissions (B, T, S) and logits (B, T, L) of rows that are compacted."""
+        return self._run_with_layers(input_ids, lengths)[:2]
+
+    def _run_with_layers(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+        layers = self.bilstm.encode(input_ids, lengths)
+        emissions = self.classifier(layers[-1]).float()
+        if self.training:
+            logits = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
+        else:
+            marginals = self.crf.max_marginals(self._forbid_at_white_space(emissions, input_ids), lengths)
+            logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
+        return [emissions, logits, *layers]
+
+    def _emissions(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+        return [self.classifier(self.bilstm.encode(input_ids, lengths)[-1]).float()]
+
     def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        emissions = self.classifier(self.bilstm.encode(input_ids, compaction.lengths)[-1]).float()
+        (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths)
         return compaction, input_ids, self._forbid_at_white_space(emissions, input_ids)
 
     def _is_white_space(self, input_ids: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ Letters in shape comments: B batch, T tokens, D features, H hidden size of one d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -108,6 +110,35 @@ def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
         groups.append((bounds[begins[bound]], bounds[bound]))
         bound = begins[bound]
     return groups[::-1]
+
+
+def run_by_length(run: Callable[[Tensor, Tensor], list[Tensor]], input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Run a network over the rows of a batch, on a CPU over rows of like length together.
+
+    There, time goes with the number of padded tokens; other devices would rather run all rows at once.
+
+    Args:
+        run: Takes rows and their lengths, gives any number of (B, T, D).
+        input_ids: (B, T), right-padded.
+        lengths: (B,) real tokens of each row.
+
+    Returns:
+        What `run` gives for all rows. What stands at padding is arbitrary.
+    """
+    num_rows, num_tokens = input_ids.shape
+    if input_ids.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return run(input_ids, lengths)
+    order = torch.argsort(lengths, descending=True, stable=True)
+    sorted_lengths = lengths[order].tolist()
+    if num_rows * num_tokens <= _MOST_PADDING * sum(sorted_lengths):
+        return run(input_ids, lengths)
+    parts = []
+    for first, end in like_lengths(sorted_lengths, _STEP_COST):
+        rows, longest = order[first:end], max(1, sorted_lengths[first])
+        outputs = run(input_ids[rows, :longest], lengths[rows])
+        parts.append([nn.functional.pad(values, (0, 0, 0, num_tokens - longest)) for values in outputs])
+    back = torch.argsort(order)
+    return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]
 
 
 class Dropout(nn.Module):
@@ -216,24 +247,6 @@ class BiRecurrentEncoder(nn.Module):
         """
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             return [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
-        # On a CPU, time goes with the number of padded tokens; other devices would rather run all rows at once.
-        if values.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return self._run(values, lengths)
-        row_lengths = lengths.tolist()
-        if _MOST_PADDING * sum(row_lengths) >= values.shape[0] * values.shape[1]:
-            return self._run(values, lengths)
-        order = torch.argsort(lengths, descending=True, stable=True)
-        groups = like_lengths(lengths[order].tolist(), _STEP_COST)
-        parts = []
-        for first, end in groups:
-            rows = order[first:end]
-            longest = max(1, row_lengths[rows[0]])
-            outputs = self._run(values[rows, :longest], lengths[rows])
-            parts.append([nn.functional.pad(x, (0, 0, 0, values.shape[1] - longest)) for x in outputs])
-        back = torch.argsort(order)
-        return [torch.cat(of_layer)[back] for of_layer in zip(*parts, strict=True)]
-
-    def _run(self, values: Tensor, lengths: Tensor) -> list[Tensor]:
         reversal = reversal_index(lengths, values.shape[1])
         outputs = []
         for layer in self.layers:
