@@ -50,7 +50,7 @@ class DataArguments:
     )
     dataset: str | None = field(
         default=None,
-        metadata={"help": "'sample' (the built-in corpus), a Hub id or a folder of datasets; files when absent."},
+        metadata={"help": "'sample' or 'sample_en' (the built-in corpus), a Hub id or a folder; files when absent."},
     )
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration name of a Hub data set."})
     data_dir: str | None = field(default=None, metadata={"help": "Folder that the file names are relative to."})

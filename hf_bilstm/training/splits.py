@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
+SAMPLE_LANGUAGES = {"sample": "zh", "sample_en": "en"}
 
 
 def load_split(arguments: DataArguments, split: str) -> Dataset | None:
@@ -28,8 +29,8 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
         ValueError: If the recipe names no data at all, or the data is bad.
         FileNotFoundError: If a file is missing.
     """
-    if arguments.dataset == "sample":
-        return load_sample(split, arguments.task)
+    if arguments.dataset in SAMPLE_LANGUAGES:
+        return load_sample(split, arguments.task, SAMPLE_LANGUAGES[arguments.dataset])
     if arguments.dataset:
         return load_tagged_dataset(
             arguments.dataset,
@@ -43,8 +44,8 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
     names = {name: getattr(arguments, f"{name}_file") for name in SPLITS}
     if not any(names.values()):
         raise ValueError(
-            "The recipe names no data: set dataset (sample, a Hub id or a folder) or train_file, validation_file and "
-            "test_file, with data_dir for their folder."
+            "The recipe names no data: set dataset (sample, sample_en, a Hub id or a folder) or train_file, "
+            "validation_file and test_file, with data_dir for their folder."
         )
     if names[split] is None:
         return None

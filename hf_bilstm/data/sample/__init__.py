@@ -1,9 +1,11 @@
-"""The built-in corpus: Chinese sentences with words, parts of speech (PKU), entities and a topic.
+"""The built-in corpus: Chinese and English sentences with words, parts of speech, entities and a topic.
 
 A line is a topic, a tab, and words parted by one space, each `characters/TAG`. Square brackets around whole words mark
-an entity, its type after the closing one:
+an entity, its type after the closing one. In a language that is written with spaces, a `+` ends a word that no space
+follows:
 
     sport	[虹口/ns 体育场/n]LOC 以/p 三/m 比/v 一/m 获胜/v 。/w
+    daily	I/PRON do/AUX+ n't/PART mind/VERB [Monday/PROPN]TIME+ ./PUNCT
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 ENTITY_TYPES = ("PER", "LOC", "ORG", "TIME")
-_FOLDER = Path(__file__).parent / "zh"
+_FOLDER = Path(__file__).parent
+_SPACED = {"zh": False, "en": True}
 # The characters may hold slashes and brackets: only the last slash splits, and "[/w" is the bracket itself.
-_WORD = re.compile(r"(?P<opens>\[)?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>[^\s/\]]*))?")
+_WORD = re.compile(r"(?P<opens>\[)?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>[^\s/\]+]*))?(?P<joined>\+)?")
 
 
 @dataclass(frozen=True)
@@ -37,92 +41,106 @@ class SampleSentence:
         tags: Part of speech of every word.
         entities: Entities, over words.
         topic: What it is about.
+        spaces: For every word, whether a space follows it.
     """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     entities: tuple[Span, ...]
     topic: str
+    spaces: tuple[bool, ...]
 
     @property
     def text(self) -> str:
         """The sentence as it is written."""
-        return "".join(self.words)
+        return "".join(word + " " * space for word, space in zip(self.words, self.spaces, strict=True))
 
     def over_characters(self, spans: tuple[Span, ...]) -> list[Span]:
-        """Turn spans over words into spans over characters."""
-        starts = [0]
-        for word in self.words:
-            starts.append(starts[-1] + len(word))
-        return [Span(span.label, starts[span.start], starts[span.end]) for span in spans]
+        """Turn spans over words into spans over the characters of `text`."""
+        ends = list(accumulate(len(word) + space for word, space in zip(self.words, self.spaces, strict=True)))
+        starts = [0, *ends]
+        return [Span(span.label, starts[span.start], ends[span.end - 1] - self.spaces[span.end - 1]) for span in spans]
 
     def word_spans(self, labels: tuple[str, ...]) -> list[Span]:
         """Give every word its span over characters, with its own label."""
         return self.over_characters(tuple(Span(label, i, i + 1) for i, label in enumerate(labels)))
 
 
-def load_sample(split: str, task: str = "ner") -> Dataset:
+def load_sample(split: str, task: str = "ner", language: str = "zh") -> Dataset:
     """Load a split of the built-in corpus, made for one task.
 
     Args:
         split: "train", "validation" or "test".
-        task: "ner", "segmentation" and "segmentation_pos" have characters for tokens, and tags in IOB2; "pos" has
-            words and plain tags; "classification" has columns `text` and `label` (the topic).
+        task: What `for_task` makes for the language.
+        language: "zh" or "en".
 
     Returns:
         A data set with columns `tokens` and `tags`, or `text` and `label`.
 
     Raises:
-        ValueError: If there is no such split or task.
+        ValueError: If there is no such split, task or language.
     """
     if split not in SPLITS:
         raise ValueError(f"The sample has no split {split!r}; it has {', '.join(map(repr, SPLITS))}.")
-    return for_task(read_sample_file(_FOLDER / f"{split}.txt"), task)
+    sentences = read_sample_file(_FOLDER / _known(language) / f"{split}.txt", language)
+    return for_task(sentences, task, language)
 
 
-def for_task(sentences: list[SampleSentence], task: str) -> Dataset:
+def for_task(sentences: list[SampleSentence], task: str, language: str = "zh") -> Dataset:
     """Make the data set of one task from sentences.
 
     Args:
         sentences: What `read_sample_file` returns.
-        task: One of the tasks of `load_sample`.
+        task: "ner", "segmentation" and "segmentation_pos" have characters for tokens, and tags in IOB2; "pos" has
+            words and plain tags; "classification" has columns `text` and `label` (the topic). In English, "ner" has
+            words for tokens, and there is no segmentation.
+        language: "zh" or "en".
 
     Returns:
         A data set with columns `tokens` and `tags`, or `text` and `label`.
 
     Raises:
-        ValueError: If there is no such task.
+        ValueError: If there is no such task in the language, or no such language.
     """
-    if task not in _TASKS:
-        raise ValueError(f"The sample has no task {task!r}; it has {', '.join(map(repr, _TASKS))}.")
-    return _TASKS[task](sentences)
+    tasks = _TASKS[_known(language)]
+    if task not in tasks:
+        raise ValueError(f"The sample ({language}) has no task {task!r}; it has {', '.join(map(repr, tasks))}.")
+    return tasks[task](sentences)
 
 
-def read_sample_file(path: str | Path) -> list[SampleSentence]:
+def read_sample_file(path: str | Path, language: str = "zh") -> list[SampleSentence]:
     """Read a file in the form of the built-in corpus.
 
     Args:
         path: The file, in UTF-8.
+        language: "zh", written without spaces, or "en", written with them but where a `+` ends a word.
 
     Returns:
         Its sentences.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line is not of the form; the message names it.
+        ValueError: If a line is not of the form, and then the message names it; or if there is no such language.
     """
+    spaced = _SPACED[_known(language)]
     lines = read_lines(path)
-    sentences = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line]
+    sentences = [_parse(line, spaced, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line]
     if not sentences:
         raise ValueError(f"{path} holds no sentence; write one a line: topic, a tab, words as characters/TAG.")
     return sentences
 
 
-def _parse(line: str, where: str) -> SampleSentence:
+def _known(language: str) -> str:
+    if language not in _SPACED:
+        raise ValueError(f"The sample has no language {language!r}; it has {', '.join(map(repr, _SPACED))}.")
+    return language
+
+
+def _parse(line: str, spaced: bool, where: str) -> SampleSentence:
     topic, tab, rest = line.partition("\t")
     if not tab or not topic.strip() or not rest:
         raise ValueError(f"{where}: expected a topic, a tab and words, found {line!r}.")
-    words, tags, entities = [], [], []
+    words, tags, entities, spaces = [], [], [], []
     start: int | None = None
     for position, piece in enumerate(rest.split(" ")):
         match = _WORD.fullmatch(piece)
@@ -134,6 +152,7 @@ def _parse(line: str, where: str) -> SampleSentence:
             start = position
         words.append(match["word"])
         tags.append(match["tag"])
+        spaces.append(spaced and match["joined"] is None)
         if match["type"] is not None:
             if start is None:
                 raise ValueError(
@@ -147,12 +166,22 @@ def _parse(line: str, where: str) -> SampleSentence:
             start = None
     if start is not None:
         raise ValueError(f"{where}: the entity that starts at {words[start]!r} is not closed. Write ']' and its type.")
-    return SampleSentence(tuple(words), tuple(tags), tuple(entities), topic)
+    spaces[-1] = False
+    return SampleSentence(tuple(words), tuple(tags), tuple(entities), topic, tuple(spaces))
 
 
 def _characters(sentences: list[SampleSentence], spans_of: Callable[[SampleSentence], list[Span]]) -> Dataset:
     tags = [spans_to_tags(spans_of(sentence), len(sentence.text), "iob2") for sentence in sentences]
     return to_dataset([list(sentence.text) for sentence in sentences], tags)
+
+
+def _entities_over_words(sentences: list[SampleSentence]) -> Dataset:
+    tags = [spans_to_tags(sentence.entities, len(sentence.words), "iob2") for sentence in sentences]
+    return to_dataset([list(sentence.words) for sentence in sentences], tags)
+
+
+def _parts_of_speech(sentences: list[SampleSentence]) -> Dataset:
+    return to_dataset([list(s.words) for s in sentences], [list(s.tags) for s in sentences])
 
 
 def _classification(sentences: list[SampleSentence]) -> Dataset:
@@ -163,10 +192,13 @@ def _classification(sentences: list[SampleSentence]) -> Dataset:
     )
 
 
-_TASKS: dict[str, Callable[[list[SampleSentence]], Dataset]] = {
-    "ner": lambda sentences: _characters(sentences, lambda s: s.over_characters(s.entities)),
-    "segmentation": lambda sentences: _characters(sentences, lambda s: s.word_spans((WORD_LABEL,) * len(s.words))),
-    "segmentation_pos": lambda sentences: _characters(sentences, lambda s: s.word_spans(s.tags)),
-    "pos": lambda sentences: to_dataset([list(s.words) for s in sentences], [list(s.tags) for s in sentences]),
-    "classification": _classification,
+_TASKS: dict[str, dict[str, Callable[[list[SampleSentence]], Dataset]]] = {
+    "zh": {
+        "ner": lambda sentences: _characters(sentences, lambda s: s.over_characters(s.entities)),
+        "segmentation": lambda sentences: _characters(sentences, lambda s: s.word_spans((WORD_LABEL,) * len(s.words))),
+        "segmentation_pos": lambda sentences: _characters(sentences, lambda s: s.word_spans(s.tags)),
+        "pos": _parts_of_speech,
+        "classification": _classification,
+    },
+    "en": {"ner": _entities_over_words, "pos": _parts_of_speech, "classification": _classification},
 }
