@@ -1,0 +1,59 @@
+"""The callback that keeps a run's model card up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_bilstm.training.card_facts import CardFacts
+from hf_bilstm.training.card_measures import describe_data
+from hf_bilstm.training.model_card import write_model_card
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class ModelCardCallback(TrainerCallback):
+    """Gathers what a run's card says, and writes the card before every push.
+
+    Of the stock Trainer only the pushes while it trains can be had in this way: its `push_to_hub` writes a card of its
+    own over this one. `TaggerTrainer` writes this one there too.
+
+    Args:
+        facts: What is known from the start; validation scores are added as they come.
+        data: Columns `tokens` and `tags` of the training's splits, "train" and "validation", for the card to describe.
+    """
+
+    def __init__(self, facts: CardFacts | None = None, data: Mapping[str, Dataset | None] | None = None) -> None:
+        self.facts = facts or CardFacts()
+        self._data = data or {}
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take note of the validation scores."""
+        scores = {name.removeprefix("eval_"): value for name, value in (kwargs.get("metrics") or {}).items()}
+        self.facts.results["validation"] = scores
+
+    def on_push_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Write the card into the folder that is pushed."""
+        if state.is_world_process_zero:
+            model = kwargs["model"]
+            write_model_card(args.output_dir or ".", model, kwargs["processing_class"], self.complete_facts(model))
+
+    def complete_facts(self, model: PreTrainedModel) -> CardFacts:
+        """Describe the data, if that has not been done.
+
+        Args:
+            model: The model as it now is.
+
+        Returns:
+            All that is known.
+        """
+        if "data" not in self.facts.results:
+            self.facts.results["data"] = describe_data(self._data, model.config.tagging_scheme == "none")
+        return self.facts
