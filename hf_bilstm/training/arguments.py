@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +17,23 @@ from transformers import HfArgumentParser, TrainingArguments
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 
 RECIPE_FILE, RESULTS_FILE = "recipe.yaml", "all_results.json"  # in a trained folder
+# Paths of the machine, what is done there, and secrets.
+_NOT_DESCRIBED = {
+    "data_dir",
+    "output_dir",
+    "logging_dir",
+    "resume_from_checkpoint",
+    "overwrite_output_dir",
+    "hub_token",
+}
+# What TrainingArguments makes of some defaults.
+_SETTLED = {
+    "activation_checkpointing": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": False,
+    "report_to": [],
+    "debug": [],
+}
 # Set from the tokenizer and the labels, never by hand; label_weights is given by label instead.
 _DERIVED_FIELDS = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id", "label_weights"}
 
@@ -279,15 +296,24 @@ def describe_recipe(recipe: Iterable[Any]) -> dict[str, Any]:
         Keys and values, fit for a YAML file that `read_recipe` takes.
     """
     described: dict[str, Any] = {}
-    paths = {"data_dir", "output_dir", "logging_dir", "resume_from_checkpoint", "overwrite_output_dir"}
-    secrets = {"hub_token"}
     for group in recipe:
-        defaults = type(group)()
-        for argument in fields(group):
-            value = getattr(group, argument.name)
-            if argument.init and argument.name not in paths | secrets and value != getattr(defaults, argument.name):
-                described[argument.name] = value.value if hasattr(value, "value") else value
+        described |= _differences(group)
     return described
+
+
+def _differences(group: Any) -> dict[str, Any]:
+    # Not from a default TrainingArguments: making one takes the process's devices away from a Trainer at work.
+    found: dict[str, Any] = {}
+    for argument in fields(group):
+        default = argument.default_factory() if callable(argument.default_factory) else argument.default
+        value = getattr(group, argument.name)
+        if is_dataclass(value):
+            value, default = _differences(value), {}
+        value = getattr(value, "value", value)  # of an enumeration
+        usual = (getattr(default, "value", default), _SETTLED.get(argument.name, default))
+        if argument.init and argument.name not in _NOT_DESCRIBED and value not in usual:
+            found[argument.name] = value
+    return found
 
 
 def label_weights(text: str | None, labels: Sequence[str]) -> list[float] | None:
