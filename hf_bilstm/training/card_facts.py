@@ -93,7 +93,7 @@ def recipe_facts(recipe: Recipe, results: dict[str, Any]) -> CardFacts:
         task=recipe.data.task,
         results=results,
         settings=describe_recipe(recipe),
-        command=f"hf-bilstm train {RECIPE_FILE}" + (" --data_dir FOLDER" if recipe.data.dataset is None else ""),
+        command=f"hf-bilstm train {RECIPE_FILE}" + (" --data_dir FOLDER" if not recipe.data.dataset else ""),
         seed=recipe.training.seed,
         dataset=sources["dataset"],
         dataset_config=recipe.data.dataset_config,

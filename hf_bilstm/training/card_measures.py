@@ -94,9 +94,9 @@ def tell_language(tokens: Iterable[str]) -> list[str]:
         letters.update(character for character in token if character.isalpha())
     found: Counter[str] = Counter()
     for letter, number in letters.items():
-        script = unicodedata.name(letter, "").split()[:1]
-        found[_SCRIPTS.get(script[0], "") if script else ""] += number
-    if found["ja"] * 20 >= found["ja"] + found["zh"]:  # Japanese has more kana than that, Chinese hardly any
+        script = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
+        found[_SCRIPTS.get(script, "")] += number
+    if found["ja"] and found["ja"] * 20 >= found["ja"] + found["zh"]:  # Japanese has more kana than that, Chinese hardly any
         found["ja"] += found.pop("zh", 0)
     code, number = max(found.items(), key=lambda item: item[1], default=("", 0))
     return [code] if code and number >= _SURE * found.total() else []
