@@ -66,6 +66,7 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         "vocabulary": len(tokenizer) - len(tokenizer.all_special_ids),
         "parameters": model.num_parameters(),
         "megabytes": sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6,
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "repository": facts.repository or REPOSITORY,
         "strategy": "none" if plain else "simple",
         "segments": segments,

@@ -96,7 +96,9 @@ def tell_language(tokens: Iterable[str]) -> list[str]:
     for letter, number in letters.items():
         script = unicodedata.name(letter, "").replace("-", " ").partition(" ")[0]
         found[_SCRIPTS.get(script, "")] += number
-    if found["ja"] and found["ja"] * 20 >= found["ja"] + found["zh"]:  # Japanese has more kana than that, Chinese hardly any
+    if (
+        found["ja"] and found["ja"] * 20 >= found["ja"] + found["zh"]
+    ):  # Japanese has more kana than that, Chinese hardly any
         found["ja"] += found.pop("zh", 0)
     code, number = max(found.items(), key=lambda item: item[1], default=("", 0))
     return [code] if code and number >= _SURE * found.total() else []

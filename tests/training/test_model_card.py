@@ -17,6 +17,7 @@ import yaml
 from datasets import Dataset
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
+from markdown_it import MarkdownIt
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -368,7 +369,7 @@ def test_odd_labels_break_no_table(tmp_path):
 
 @pytest.mark.parametrize("text", [*ODD, "a``b`c", "`", "x`"])
 def test_names_and_texts_read_as_they_are(text):
-    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    markdown = MarkdownIt("commonmark").enable("table")
     table = markdown.render(f"| a | b |\n|---|---|\n| {code(text)} | {prose(text)} |\n")
     cells = re.findall(r"<td>(.*?)</td>", table, re.S)
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
