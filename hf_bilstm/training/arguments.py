@@ -149,6 +149,10 @@ class CardArguments:
     label_meanings: str | None = field(
         default=None, metadata={"help": 'Meanings of the labels\' types, as {"PRO": "a profession"}.'}
     )
+    examples: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Texts that the card shows in place of sentences and words of the data."},
+    )
     eval_results_task: str | None = field(
         default=None,
         metadata={"help": "Task of the benchmark that the Hub data set is; given, .eval_results/ is written too."},

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from hf_bilstm.training.card_facts import CardFacts
-from hf_bilstm.training.card_measures import describe_data
+from hf_bilstm.training.card_measures import describe_data, text_separator
 from hf_bilstm.training.model_card import write_model_card
 
 if TYPE_CHECKING:
@@ -42,18 +49,20 @@ class ModelCardCallback(TrainerCallback):
     ) -> None:
         """Write the card into the folder that is pushed."""
         if state.is_world_process_zero:
-            model = kwargs["model"]
-            write_model_card(args.output_dir or ".", model, kwargs["processing_class"], self.complete_facts(model))
+            model, tokenizer = kwargs["model"], kwargs["processing_class"]
+            write_model_card(args.output_dir or ".", model, tokenizer, self.complete_facts(model, tokenizer))
 
-    def complete_facts(self, model: PreTrainedModel) -> CardFacts:
+    def complete_facts(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> CardFacts:
         """Describe the data, if that has not been done.
 
         Args:
             model: The model as it now is.
+            tokenizer: Its tokenizer.
 
         Returns:
             All that is known.
         """
-        if "data" not in self.facts.results:
-            self.facts.results["data"] = describe_data(self._data, model.config.tagging_scheme == "none")
+        if not self.facts.results.get("data"):
+            plain, texts = model.config.tagging_scheme == "none", self.facts.arguments.examples
+            self.facts.results["data"] = describe_data(self._data, plain, text_separator(tokenizer), texts)
         return self.facts

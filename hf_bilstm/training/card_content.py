@@ -14,7 +14,7 @@ from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
 from hf_bilstm.models.tagging_schemes import OUTSIDE, split_tag
 from hf_bilstm.training.arguments import read_label_meanings
 from hf_bilstm.training.card_facts import TASKS, CardFacts
-from hf_bilstm.training.card_measures import library_versions, token_separator
+from hf_bilstm.training.card_measures import library_versions, text_separator
 from hf_bilstm.training.card_tables import data_table, label_table, score_table, type_table
 
 REPOSITORY = "ORG/NAME"  # in a card that does not know its repository yet
@@ -49,8 +49,9 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
     labels = list(dict.fromkeys(label if plain else split_tag(label)[1] for label in model.config.labels))
     kinds = labels if plain else [kind for kind in labels if kind and kind != OUTSIDE]
     data = facts.results.get("data", {})
-    units = "words" if getattr(tokenizer, "granularity", "char") == "word" else "characters"
+    units = "words" if text_separator(tokenizer) else "characters"
     segments = facts.task == "segmentation" and not plain
+    megabytes = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6
     text = next(iter(example_texts(facts)), "...")
     words = next(iter(data.get("examples", [])), ["..."])
     return {
@@ -65,7 +66,7 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         "units": units,
         "vocabulary": len(tokenizer) - len(tokenizer.all_special_ids),
         "parameters": model.num_parameters(),
-        "megabytes": sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6,
+        "megabytes": f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.1g}",
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "repository": facts.repository or REPOSITORY,
         "strategy": "none" if plain else "simple",
@@ -140,9 +141,8 @@ def _meanings(model: PreTrainedModel, facts: CardFacts) -> dict[str, str]:
 
 def example_texts(facts: CardFacts) -> list[str]:
     """Give the example sentences as texts."""
-    examples = facts.results.get("data", {}).get("examples", [])
-    separator = token_separator(examples)
-    return [separator.join(tokens) for tokens in examples]
+    data = facts.results.get("data", {})
+    return [data["separator"].join(tokens) for tokens in data.get("examples", [])]
 
 
 def _answer(

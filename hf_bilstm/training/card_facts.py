@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_bilstm.training.arguments import RECIPE_FILE, CardArguments, Recipe, describe_recipe
+from hf_bilstm.training.card_measures import show_instead
 
 
 class Task(NamedTuple):
@@ -89,6 +90,7 @@ def recipe_facts(recipe: Recipe, results: dict[str, Any]) -> CardFacts:
     arguments = recipe.card
     if recipe.data.dataset == "sample" and arguments.dataset_name is None:
         arguments = replace(arguments, dataset_name="the built-in corpus of hf_bilstm")
+    results = {**results, "data": show_instead(results.get("data", {}), arguments.examples)}
     return CardFacts(
         task=recipe.data.task,
         results=results,

@@ -33,23 +33,28 @@ _SCRIPTS = {"HANGUL": "ko", "HIRAGANA": "ja", "KATAKANA": "ja", "CJK": "zh", "TH
 _SURE = 0.9
 
 
-def describe_data(splits: Mapping[str, Dataset | None], plain: bool) -> dict[str, Any]:
+def describe_data(
+    splits: Mapping[str, Dataset | None], plain: bool, separator: str | None = None, texts: Sequence[str] = ()
+) -> dict[str, Any]:
     """Count and exemplify the data of a training.
 
     Args:
         splits: "train", "validation" and "test", as far as they are there: columns `tokens` and `tags`.
         plain: Whether tags are plain rather than IOB2.
+        separator: What stands between tokens in a text, "" or " "; told from the tokens if None.
+        texts: Examples to show in place of the data's own, of which nothing is then shown.
 
     Returns:
         `splits`, with numbers of `sentences`, `tokens` and (unless plain) `spans` of each; `language`, a list that is
         empty where the script does not tell; `examples`, tokens of the sentences richest in types, of validation data
-        if there is any; `types`, with the most frequent words of each type in the training data. All fit for JSON.
+        if there is any; `types`, with the most frequent words of each type in the training data; and `separator`. All
+        fit for JSON.
     """
     given = {name: split for name, split in splits.items() if split is not None}
     if not given:
         return {}
     first = next(iter(given.values()))
-    separator = token_separator(first["tokens"])
+    separator = token_separator(first["tokens"]) if separator is None else separator
     spans = {name: [read_spans(tags, plain) for tags in split["tags"]] for name, split in given.items()}
     shown = next(name for name in ("validation", "train", *given) if name in given)
     counts = {}
@@ -58,12 +63,35 @@ def describe_data(splits: Mapping[str, Dataset | None], plain: bool) -> dict[str
         if not plain:
             counts[name]["spans"] = sum(map(len, spans[name]))
     exemplifying = next(name for name in ("train", *given) if name in given)
-    return {
+    described = {
         "splits": counts,
         "language": tell_language(token for tokens in islice(first["tokens"], 10_000) for token in tokens),
         "examples": _richest(given[shown]["tokens"], spans[shown], separator),
         "types": _frequent_words(given[exemplifying]["tokens"], spans[exemplifying], separator),
+        "separator": separator,
     }
+    return show_instead(described, texts)
+
+
+def show_instead(described: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+    """Put other texts in the place of the data's own sentences and words, if there are any.
+
+    Args:
+        described: What `describe_data` gives.
+        texts: The texts.
+
+    Returns:
+        A description.
+    """
+    if not texts or not described:
+        return dict(described)
+    examples = [list(text) if described["separator"] == "" else text.split() for text in texts]
+    return {**described, "examples": examples, "types": {}}
+
+
+def text_separator(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Tell what stands between tokens in a text of a tagger: a space if it tags words, else what the data says."""
+    return " " if getattr(tokenizer, "granularity", "char") == "word" else None
 
 
 def read_spans(tags: Sequence[str], plain: bool) -> list[Span]:
@@ -118,7 +146,7 @@ def measure_speed(
         `characters_per_second`, the number of `characters` it was measured on, the kind of `device`, and the numbers
         of `cores` and `threads`.
     """
-    is_split = getattr(tokenizer, "granularity", "char") == "word"
+    is_split = text_separator(tokenizer) is not None
     separator = token_separator(sentences)
     inputs: list[Any] = []
     characters = 0

@@ -16,15 +16,15 @@ _SCORES = {
 
 
 def code(text: str) -> str:
-    """Write a name as Markdown code that also stands in a table, whatever the name holds."""
+    """Write a name as Markdown code, whatever the name holds."""
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
     padding = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{padding}{text}{padding}{fence}".replace("|", "\\|")
+    return f"{fence}{padding}{text}{padding}{fence}"
 
 
 def prose(text: str) -> str:
     """Write a text within a line of Markdown so that nothing in it is markup."""
-    return re.sub(r"([\\`*_\[\]<>|~$&#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>~$&#])", r"\\\1", " ".join(text.split()))
 
 
 def percent(share: float) -> str:
@@ -37,7 +37,7 @@ def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers
 
     Args:
         titles: Heads of the columns.
-        rows: Cells of each row.
+        rows: Cells of each row; their pipes are escaped.
         numbers_from: First column of numbers, which stand on the right; None if there is none.
 
     Returns:
@@ -45,7 +45,8 @@ def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], numbers
     """
     first = len(titles) if numbers_from is None else numbers_from
     rule = ["---" if column < first else "--:" for column in range(len(titles))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (titles, rule, *rows))
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (titles, rule, *rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def label_table(

@@ -43,7 +43,7 @@ from hf_bilstm.training.arguments import (
 from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import name_sources, recipe_facts
-from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed
+from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed, text_separator
 from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.reports import report_tagger
@@ -99,7 +99,8 @@ def train(recipe: Recipe) -> dict[str, Any]:
     for split, dataset in encoded.items():
         results[split] = evaluate_tagger(model, tokenizer, dataset, arguments.task)
     splits = {"train": train_data, "validation": validation_data, "test": test_data}
-    results["data"] = describe_data(splits, model.config.tagging_scheme == "none")
+    plain = model.config.tagging_scheme == "none"
+    results["data"] = describe_data(splits, plain, text_separator(tokenizer), recipe.card.examples)
     timed = next(data for data in (test_data, validation_data, train_data) if data is not None)
     results["speed"] = measure_speed(model, tokenizer, timed["tokens"])
     results["versions"] = library_versions()

@@ -77,7 +77,7 @@ class TaggerTrainer(Trainer):
             return
         model: Any = self.accelerator.unwrap_model(self.model)
         tokenizer: Any = self.processing_class
-        facts = self.card.complete_facts(model)
+        facts = self.card.complete_facts(model, tokenizer)
         given: dict[str, Any] = {
             "language": _as_list(language),
             "license": license,

@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from hf_bilstm import TaggingPipeline
-from hf_bilstm.data import load_sample
+from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
+from hf_bilstm.data import label_list, load_sample
+from hf_bilstm.deploy.handler import EndpointHandler
 
 SERVER = Path(__file__).with_name("serve_handler.py")
 CLIENT = """
@@ -216,6 +217,26 @@ def test_a_bad_request_is_answered_with_what_is_wrong(stranger, data, message):
     assert message in answer["error"]
     assert len(answer["error"]) < 600
     assert stranger.ask({"inputs": "他去了北京。"})[0] == 200
+
+
+def test_a_tagger_of_words_and_plain_labels(tmp_path):
+    data = load_sample("test", "pos")
+    tokenizer = BiLstmTokenizer.from_corpus(data["tokens"], granularity="word")
+    config = BiLstmConfig(vocab_size=len(tokenizer), hidden_size=8, id2label=dict(enumerate(label_list([data]))))
+    model = BiLstmForTokenClassification(config)
+    TaggingPipeline(model=model, tokenizer=tokenizer).save_pretrained(tmp_path)
+    endpoint = EndpointHandler(str(tmp_path))
+    words = ["我们", "去年", "去", "过", "a|b-c"]
+    found = endpoint({"inputs": words, "parameters": {"is_split_into_words": True}})
+    assert [item["word"] for item in found] == words
+    assert {item["entity_group"] for item in found} <= set(config.labels)
+    tokens = endpoint({"inputs": "我们 去年 去", "parameters": {"aggregation_strategy": "none"}})
+    assert [item["word"] for item in tokens] == words[:3]
+    assert [item["entity"] for item in tokens] == [
+        item["entity_group"] for item in endpoint({"inputs": "我们 去年 去"})
+    ]
+    with pytest.raises(ValueError, match="return_words needs a tagger of spans"):
+        endpoint({"inputs": "我们", "parameters": {"return_words": True}})
 
 
 def test_the_client_of_the_hub_understands_the_answers(stranger, trained, tagger, texts):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -30,12 +29,13 @@ from hf_bilstm.data import encode_dataset, label_list, load_sample
 from hf_bilstm.training.arguments import CardArguments, describe_recipe, read_recipe
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
-from hf_bilstm.training.card_measures import describe_data, measure_speed, tell_language
-from hf_bilstm.training.card_tables import code, prose
+from hf_bilstm.training.card_measures import describe_data, measure_speed, tell_language, text_separator
+from hf_bilstm.training.card_tables import code, markdown_table, prose
 from hf_bilstm.training.model_card import (
     HAND_EDITED,
     HAND_EDITED_END,
     name_repository,
+    render_model_card,
     rewrite_model_card,
     write_model_card,
 )
@@ -358,9 +358,9 @@ def test_odd_labels_break_no_table(tmp_path):
     write_model_card(tmp_path, model, tokenizer, CardFacts(task="pos", results=results))
     card = ModelCard.load(tmp_path / "README.md")
     (labels,) = tables(section(card.text, "Labels"))
-    assert [row[0] for row in labels[1:]] == [code(tag) for tag in sorted(ODD)]
+    assert [row[0] for row in labels[1:]] == [code(tag).replace("|", "\\|") for tag in sorted(ODD)]
     _, by_label = tables(section(card.text, "Results"))
-    assert [row[0] for row in by_label[1:]] == [code(tag) for tag in ODD]
+    assert [row[0] for row in by_label[1:]] == [code(tag).replace("|", "\\|") for tag in ODD]
     assert "<b>x</b>" not in re.sub(
         r"(`+)[^`].*?\1(?!`)", "", card.text.partition("## Limits")[0].partition("## Labels")[2]
     )
@@ -370,11 +370,12 @@ def test_odd_labels_break_no_table(tmp_path):
 @pytest.mark.parametrize("text", [*ODD, "a``b`c", "`", "x`"])
 def test_names_and_texts_read_as_they_are(text):
     markdown = MarkdownIt("commonmark").enable("table")
-    table = markdown.render(f"| a | b |\n|---|---|\n| {code(text)} | {prose(text)} |\n")
+    table = markdown.render(markdown_table(["a", "b"], [[code(text), prose(text)]]))
     cells = re.findall(r"<td>(.*?)</td>", table, re.S)
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     assert cells[0] == f"<code>{escaped}</code>"
     assert cells[1] == escaped
+    assert markdown.render(f"x {code(text)} {prose(text)}") == f"<p>x <code>{escaped}</code> {escaped}</p>\n"
 
 
 @pytest.mark.parametrize(
@@ -408,7 +409,10 @@ def test_data_is_described_from_what_is_there():
         "language": [],
         "examples": [["Ann", "Lee", "left"], ["x"]],  # what cannot be printed is no example
         "types": {"PER": ["Ann Lee"]},
+        "separator": " ",
     }
+    own = describe_data({"train": data}, plain=False, texts=["Jo left"])
+    assert (own["examples"], own["types"], own["splits"]["train"]["tokens"]) == ([["Jo", "left"]], {}, 7)
     assert describe_data({}, plain=False) == {}
 
 
@@ -485,12 +489,10 @@ def test_settings_are_told_while_a_trainer_works(tmp_path):
     trainer.train()
 
 
-def test_a_crash_leaves_the_old_card(folder, monkeypatch):
+def test_a_failed_write_leaves_the_old_card(folder):
     before = (folder / "README.md").read_bytes()
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        rewrite_model_card(folder, ["--license", "mit"])
-    monkeypatch.undo()
+    with pytest.raises(UnicodeEncodeError):
+        rewrite_model_card(folder, ["--model_name", "half of a pair \ud83d"])
     assert (folder / "README.md").read_bytes() == before
     assert not list(folder.glob(".writing-*"))
 
@@ -509,3 +511,23 @@ def test_the_template_is_in_the_wheel(tmp_path):
     assert "hf_bilstm/deploy/handler.py" in names
     link = ROOT / "model_cards" / "template.md"
     assert link.resolve() == ROOT / "hf_bilstm" / "training" / "templates" / "model_card.md"
+
+
+def test_data_that_is_not_for_everybody_is_not_shown(folder):
+    own = "林若水住在宁波。"
+    shown = ModelCard.load(folder / "README.md")
+    sentences = [item["text"] for item in shown.data.widget]
+    card = ModelCard.load(rewrite_model_card(folder, ["--examples", own]))
+    assert card.data.widget == [{"text": own, "example_title": "Example 1"}]
+    assert f'tagger("{own}")' in card.text
+    assert not any(sentence in card.content for sentence in sentences)
+    assert "frequent in the training data" not in card.text
+
+
+def test_words_of_a_word_tagger_stand_apart_in_its_texts():
+    data = Dataset.from_dict({"tokens": [["我", "去", "了", "北京", "。"]], "tags": [["r", "v", "u", "ns", "w"]]})
+    model, tokenizer = make_tagger(data, granularity="word", scheme="none")
+    facts = CardFacts(task="pos", results={"data": describe_data({"train": data}, True, text_separator(tokenizer))})
+    card = ModelCard(render_model_card(model, tokenizer, facts, "tagger"))
+    assert card.data.widget[0]["text"] == "我 去 了 北京 。"
+    assert 'tagger(["我", "去", "了", "北京", "。"], is_split_into_words=True)' in card.text
