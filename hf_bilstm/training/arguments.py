@@ -316,7 +316,8 @@ def _differences(group: Any) -> dict[str, Any]:
         value = getattr(value, "value", value)  # of an enumeration
         usual = (getattr(default, "value", default), _SETTLED.get(argument.name, default))
         if argument.init and argument.name not in _NOT_DESCRIBED and value not in usual:
-            found[argument.name] = value
+            is_path = isinstance(value, str) and Path(value).is_absolute()
+            found[argument.name] = Path(value).name if is_path else value
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_bilstm.deploy.repository_name import REPOSITORY
 from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
 from hf_bilstm.models.tagging_schemes import OUTSIDE, split_tag
 from hf_bilstm.training.arguments import read_label_meanings
@@ -17,7 +18,6 @@ from hf_bilstm.training.card_facts import TASKS, CardFacts
 from hf_bilstm.training.card_measures import library_versions, text_separator
 from hf_bilstm.training.card_tables import data_table, label_table, score_table, type_table
 
-REPOSITORY = "ORG/NAME"  # in a card that does not know its repository yet
 _ENOUGH = 30  # gold spans of a type: scores of fewer say little
 _MOST_LISTED = 12  # types, in a sentence
 # Types whose names mean the same in nearly every corpus.
@@ -135,7 +135,8 @@ def _machine(speed: Mapping[str, Any]) -> str:
 
 def _meanings(model: PreTrainedModel, facts: CardFacts) -> dict[str, str]:
     """Gather what types mean; the recipe's word stands over the configuration's, and that over common use."""
-    in_config = getattr(model.config, "label_meanings", None) or {}
+    of_tags = getattr(model.config, "tag_meanings", None) or {}  # what a tag set says in English and Chinese
+    in_config = {tag: f"{meaning['en']} ({meaning['zh']})" for tag, meaning in of_tags.items()}
     return {**_WELL_KNOWN, **in_config, **read_label_meanings(facts.arguments.label_meanings)}
 
 

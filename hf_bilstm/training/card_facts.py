@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 from hf_bilstm.training.arguments import RECIPE_FILE, CardArguments, Recipe, describe_recipe
 from hf_bilstm.training.card_measures import show_instead
 
+BUILT_IN = {
+    "sample": "the built-in Chinese corpus of hf_bilstm",
+    "sample_en": "the built-in English corpus of hf_bilstm",
+}
+
 
 class Task(NamedTuple):
     """How a card speaks of a task: its name, what the model does, what it finds, and the tags of the Hub."""
@@ -88,8 +93,8 @@ def recipe_facts(recipe: Recipe, results: dict[str, Any]) -> CardFacts:
     """
     sources = results.get("sources") or name_sources(recipe)
     arguments = recipe.card
-    if recipe.data.dataset == "sample" and arguments.dataset_name is None:
-        arguments = replace(arguments, dataset_name="the built-in corpus of hf_bilstm")
+    if recipe.data.dataset in BUILT_IN and arguments.dataset_name is None:
+        arguments = replace(arguments, dataset_name=BUILT_IN[recipe.data.dataset])
     results = {**results, "data": show_instead(results.get("data", {}), arguments.examples)}
     return CardFacts(
         task=recipe.data.task,
@@ -114,9 +119,8 @@ def name_sources(recipe: Recipe) -> dict[str, str | None]:
     Returns:
         Ids of the `dataset` and the `base_model`, or None for each.
     """
-    dataset = recipe.data.dataset
     return {
-        "dataset": None if dataset == "sample" else hub_id(dataset),
+        "dataset": hub_id(recipe.data.dataset),
         "base_model": hub_id(recipe.model.model_name_or_path),
     }
 
@@ -128,7 +132,7 @@ def hub_id(name: str | None) -> str | None:
         name: What the Auto classes or `load_dataset` take.
 
     Returns:
-        The name if it has the form of an id and there is no such folder here, or else None.
+        The name if it has the form of an id and is neither a folder here nor the built-in corpus, or else None.
     """
     is_id = name is not None and re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name)
-    return name if name is not None and is_id and not Path(name).exists() else None
+    return name if name is not None and is_id and name not in BUILT_IN and not Path(name).exists() else None

@@ -18,7 +18,12 @@ _SPAN_METRICS = (
     ("recall", "recall", "Span recall"),
     ("accuracy", "accuracy", "Tag accuracy"),
 )
-_TAG_METRICS = (("accuracy", "accuracy", "Tag accuracy"), ("macro_f1", "f1", "Macro F1"))
+_WORD_METRICS = (("oov_recall", "recall", "Recall of unseen words"),)
+_METRICS = {
+    "segmentation": (*_SPAN_METRICS, *_WORD_METRICS),
+    "segmentation_pos": (*_SPAN_METRICS, ("word_f1", "f1", "Word F1"), *_WORD_METRICS),
+    "pos": (("accuracy", "accuracy", "Tag accuracy"), ("macro_f1", "f1", "Macro F1")),
+}
 # Keys that a card sets or leaves out by itself; others, and the license, are kept from the card before.
 _OWN_KEYS = {"language", "library_name", "pipeline_tag", "tags", "datasets", "metrics", "base_model", "widget"}
 _RESULT_KEYS = {"model_name", "eval_results", "model-index"}
@@ -106,7 +111,7 @@ def result_entries(facts: CardFacts) -> list[dict[str, Any]]:
 
 
 def _metrics(task: str) -> Sequence[tuple[str, str, str]]:
-    return _TAG_METRICS if task == "pos" else _SPAN_METRICS
+    return _METRICS.get(task, _SPAN_METRICS)
 
 
 def _tags(model: PreTrainedModel, facts: CardFacts, task: Task | None) -> list[str]:

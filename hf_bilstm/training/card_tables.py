@@ -11,6 +11,8 @@ _SCORES = {
     "recall": "recall",
     "f1": "F1",
     "macro_f1": "macro F1",
+    "word_f1": "F1 of words alone",
+    "oov_recall": "recall of unseen words",
     "accuracy": "tag accuracy",
 }
 
@@ -72,8 +74,12 @@ def label_table(
 
 
 def score_table(scored: Mapping[str, Mapping[str, Any]]) -> str:
-    """List the scores of splits, in percent."""
-    keys = [key for key in _SCORES if any(key in scores for scores in scored.values())]
+    """List the scores of splits, in percent; those that only say again what F1 says are left out."""
+    keys = [
+        key
+        for key in _SCORES
+        if any(key in scores and (key == "f1" or scores[key] != scores.get("f1")) for scores in scored.values())
+    ]
     rows = [
         [split, *(percent(scores[key]) if key in scores else "" for key in keys)] for split, scores in scored.items()
     ]

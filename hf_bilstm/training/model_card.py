@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrai
 from transformers.utils import logging
 
 from hf_bilstm.training.arguments import RECIPE_FILE, RESULTS_FILE, Recipe, read_recipe
-from hf_bilstm.training.card_content import REPOSITORY, describe_model, describe_results, example_texts
+from hf_bilstm.training.card_content import describe_model, describe_results, example_texts
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
 from hf_bilstm.training.card_metadata import card_metadata, result_entries
 from hf_bilstm.training.card_tables import code, prose
@@ -39,7 +39,7 @@ def check_card(recipe: Recipe) -> None:
         ValueError: If `eval_results_task` has no data set of the Hub, or the card of an earlier run cannot be read.
     """
     dataset = recipe.data.dataset
-    if recipe.card.eval_results_task is not None and (dataset == "sample" or hub_id(dataset) is None):
+    if recipe.card.eval_results_task is not None and hub_id(dataset) is None:
         raise ValueError(
             f"eval_results_task is {recipe.card.eval_results_task!r}, which needs a data set of the Hub, but dataset "
             f"is {dataset!r}: leave eval_results_task out, or give the data set's id."
@@ -105,19 +105,6 @@ def rewrite_model_card(folder: str | Path, overrides: Sequence[str] = ()) -> Pat
     results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
     model = AutoModelForTokenClassification.from_pretrained(folder)
     return write_model_card(folder, model, AutoTokenizer.from_pretrained(folder), recipe_facts(recipe, results))
-
-
-def name_repository(card: str, repository: str) -> str:
-    """Put a repository's id where a card's snippets say ORG/NAME.
-
-    Args:
-        card: A card's text.
-        repository: Id on the Hub.
-
-    Returns:
-        The text; outside of the snippets it is as it was.
-    """
-    return card.replace(f'"{REPOSITORY}"', f'"{repository}"')
 
 
 def render_model_card(

@@ -26,8 +26,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list
-from hf_bilstm.deploy import handler
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
 from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
+# What serves the model on Inference Endpoints, copied from deploy/.
+SERVING_FILES = ("handler.py", "requirements.txt")
 # Fields that fix the shapes of a checkpoint's encoder.
 _SHAPES = (
     "embedding_size",
@@ -113,6 +115,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     if data is not None:
         report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
     trainer.card.facts = recipe_facts(recipe, results)
+    trainer.card.facts.repository = trainer.hub_model_id or training.hub_model_id
     write_model_card(folder, model, tokenizer, trainer.card.facts)  # last, for it shows the pictures
     return results
 
@@ -222,7 +225,8 @@ def save(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
         # The pipeline brings its own code, which strangers and the handler need, beside that of model and tokenizer.
         TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device).save_pretrained(unfinished)
-        shutil.copyfile(handler.__file__, Path(unfinished, "handler.py"))
+        for name in SERVING_FILES:
+            shutil.copyfile(Path(deploy.__file__).with_name(name), Path(unfinished, name))
         text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
         Path(unfinished, RECIPE_FILE).write_text(text, encoding="utf-8")
         Path(unfinished, RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")

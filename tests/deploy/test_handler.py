@@ -102,6 +102,11 @@ def test_the_code_is_the_folders_where_the_package_is_absent(stranger, installed
     assert installed.pipeline == "hf_bilstm.models.pipeline_bilstm"
 
 
+def test_what_it_requires_is_what_the_package_does(trained):
+    (line,) = (trained / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f'    "{line}",\n' in (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+
+
 def test_a_text_and_a_batch_are_answered_as_tagging_pipeline_does(endpoint, tagger, texts):
     expected = rounded(tagger(texts))
     assert set(next(filter(None, expected))[0]) == {"entity_group", "score", "word", "start", "end"}
