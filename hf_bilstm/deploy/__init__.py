@@ -1,1 +1,1 @@
-"""Serving of trained taggers."""
+"""Taking a trained tagger to where it is used."""
