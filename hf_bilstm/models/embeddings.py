@@ -57,7 +57,7 @@ class BiLstmEmbeddings(nn.Module):
     @property
     def vocab_size(self) -> int:
         """Number of ids that have a vector."""
-        return self.token_embeddings.num_embeddings  # type: ignore[union-attr, return-value]
+        return self.token_embeddings.num_embeddings  # type: ignore[return-value]
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Look the vectors up.

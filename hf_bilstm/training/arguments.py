@@ -6,8 +6,8 @@ import argparse
 import difflib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, make_dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,24 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 
+RECIPE_FILE, RESULTS_FILE = "recipe.yaml", "all_results.json"  # in a trained folder
+# Paths of the machine, what is done there, and secrets.
+_NOT_DESCRIBED = {
+    "data_dir",
+    "output_dir",
+    "logging_dir",
+    "resume_from_checkpoint",
+    "overwrite_output_dir",
+    "hub_token",
+}
+# What TrainingArguments makes of some defaults.
+_SETTLED = {
+    "activation_checkpointing": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": False,
+    "report_to": [],
+    "debug": [],
+}
 # Set from the tokenizer and the labels, never by hand; label_weights is given by label instead.
 _DERIVED_FIELDS = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id", "label_weights"}
 
@@ -111,13 +129,77 @@ class RunArguments:
             raise ValueError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}.")
 
 
+@dataclass
+class CardArguments:
+    """What the model card says that the run itself does not know."""
+
+    model_name: str | None = field(
+        default=None, metadata={"help": "Name of the model in its card; that of the repository or output directory."}
+    )
+    language: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Languages of the data (ISO 639 codes: zh, en); told by the script where it can be."},
+    )
+    license: str | None = field(
+        default=None, metadata={"help": "License of the model: an id of the Hub (apache-2.0); none when absent."}
+    )
+    dataset_name: str | None = field(
+        default=None, metadata={"help": "Name of the data in the card, for files; the Hub id of a data set."}
+    )
+    label_meanings: str | None = field(
+        default=None, metadata={"help": 'Meanings of the labels\' types, as {"PRO": "a profession"}.'}
+    )
+    examples: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Texts that the card shows in place of sentences and words of the data."},
+    )
+    eval_results_task: str | None = field(
+        default=None,
+        metadata={"help": "Task of the benchmark that the Hub data set is; given, .eval_results/ is written too."},
+    )
+
+    def __post_init__(self) -> None:
+        """Check what the Hub would refuse."""
+        for code in self.language:
+            if not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]+)*|multilingual|code", code):
+                raise ValueError(f"language must be ISO 639 codes such as zh or en, got {code!r}.")
+        if self.license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", self.license):
+            raise ValueError(
+                f"license must be an id that the Hub knows, such as apache-2.0, mit, cc-by-4.0 or other; got "
+                f"{self.license!r}."
+            )
+        read_label_meanings(self.label_meanings)
+
+
+def read_label_meanings(text: str | None) -> dict[str, str]:
+    """Read the meanings of labels.
+
+    Args:
+        text: JSON object of type: meaning, or None.
+
+    Returns:
+        The meanings; none without `text`.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        meanings = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        meanings = None
+    if not isinstance(meanings, dict) or not all(isinstance(meaning, str) for meaning in meanings.values()):
+        raise ValueError(f'label_meanings must be types and their meanings, as {{"PER": "a person"}}; got {text!r}.')
+    return meanings
+
+
 class Recipe(NamedTuple):
-    """The four groups of arguments of a run."""
+    """The five groups of arguments of a run."""
 
     model: Any  # ModelArguments is made at import, which a type checker cannot see
     data: DataArguments
     run: RunArguments
     training: TrainingArguments
+    card: CardArguments
 
 
 def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
@@ -134,7 +216,7 @@ def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
         FileNotFoundError: If there is no such file.
         ValueError: If a key is unknown (naming the nearest one) or a value has the wrong type.
     """
-    kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments)
+    kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments, CardArguments)
     values = load_yaml(config_file) if config_file else {}
     known = argument_names(*kinds)
     for key in values:
@@ -208,24 +290,35 @@ def suggestion(name: str, known: set[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else " `hf-bilstm train --help` lists all of them."
 
 
-def describe_recipe(recipe: Recipe) -> dict[str, Any]:
-    """List what a recipe sets apart from the defaults, without the paths of the machine it ran on.
+def describe_recipe(recipe: Iterable[Any]) -> dict[str, Any]:
+    """List what a recipe sets apart from the defaults, without tokens or the paths of the machine it ran on.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe, or some of its groups.
 
     Returns:
         Keys and values, fit for a YAML file that `read_recipe` takes.
     """
     described: dict[str, Any] = {}
-    paths = {"data_dir", "output_dir", "logging_dir", "resume_from_checkpoint", "overwrite_output_dir"}
     for group in recipe:
-        defaults = type(group)()
-        for argument in fields(group):
-            value = getattr(group, argument.name)
-            if argument.init and argument.name not in paths and value != getattr(defaults, argument.name):
-                described[argument.name] = value.value if hasattr(value, "value") else value
+        described |= _differences(group)
     return described
+
+
+def _differences(group: Any) -> dict[str, Any]:
+    # Not from a default TrainingArguments: making one takes the process's devices away from a Trainer at work.
+    found: dict[str, Any] = {}
+    for argument in fields(group):
+        default = argument.default_factory() if callable(argument.default_factory) else argument.default
+        value = getattr(group, argument.name)
+        if is_dataclass(value):
+            value, default = _differences(value), {}
+        value = getattr(value, "value", value)  # of an enumeration
+        usual = (getattr(default, "value", default), _SETTLED.get(argument.name, default))
+        if argument.init and argument.name not in _NOT_DESCRIBED and value not in usual:
+            is_path = isinstance(value, str) and Path(value).is_absolute()
+            found[argument.name] = Path(value).name if is_path else value
+    return found
 
 
 def label_weights(text: str | None, labels: Sequence[str]) -> list[float] | None:

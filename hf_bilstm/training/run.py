@@ -26,12 +26,25 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
+from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
-from hf_bilstm.training.arguments import DataArguments, Recipe, describe_recipe, label_weights
+from hf_bilstm.training.arguments import (
+    RECIPE_FILE,
+    RESULTS_FILE,
+    DataArguments,
+    Recipe,
+    describe_recipe,
+    label_weights,
+)
 from hf_bilstm.training.callbacks import EmaCallback
+from hf_bilstm.training.card_callback import ModelCardCallback
+from hf_bilstm.training.card_facts import name_sources, recipe_facts
+from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed, text_separator
+from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.reports import report_tagger
 from hf_bilstm.training.scoring import evaluate_tagger, keep_best_labels, main_metric, make_compute_metrics
@@ -43,8 +56,8 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
-RECIPE_FILE = "recipe.yaml"
-RESULTS_FILE = "all_results.json"
+# What serves the model on Inference Endpoints, copied from deploy/.
+SERVING_FILES = ("handler.py", "requirements.txt")
 # Fields that fix the shapes of a checkpoint's encoder.
 _SHAPES = (
     "embedding_size",
@@ -70,6 +83,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     train_data = require_split(arguments, "train")
     validation_data = load_split(arguments, "validation")
     _check_evaluation(recipe, validation_data)
+    check_card(recipe)
     _part_from_earlier_runs(recipe)
     set_seed(training.seed)
     settle_machine(training)
@@ -86,6 +100,13 @@ def train(recipe: Recipe) -> dict[str, Any]:
         encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(model.config.labels)["label2id"])
     for split, dataset in encoded.items():
         results[split] = evaluate_tagger(model, tokenizer, dataset, arguments.task)
+    splits = {"train": train_data, "validation": validation_data, "test": test_data}
+    plain = model.config.tagging_scheme == "none"
+    results["data"] = describe_data(splits, plain, text_separator(tokenizer), recipe.card.examples)
+    timed = next(data for data in (test_data, validation_data, train_data) if data is not None)
+    results["speed"] = measure_speed(model, tokenizer, timed["tokens"])
+    results["versions"] = library_versions()
+    results["sources"] = name_sources(recipe)
     folder = Path(training.output_dir or ".")
     save(folder, recipe, model, tokenizer, results)
     if find_spec("matplotlib"):  # the report says what is missing without it
@@ -93,6 +114,9 @@ def train(recipe: Recipe) -> dict[str, Any]:
     reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
     if data is not None:
         report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
+    trainer.card.facts = recipe_facts(recipe, results)
+    trainer.card.facts.repository = trainer.hub_model_id or training.hub_model_id
+    write_model_card(folder, model, tokenizer, trainer.card.facts)  # last, for it shows the pictures
     return results
 
 
@@ -171,6 +195,7 @@ def make_trainer(
         The Trainer, which has yet to train.
     """
     label2id = _label_maps(labels)["label2id"]
+    splits = {"train": train_data, "validation": validation_data}
     return TaggerTrainer(
         **model,
         args=recipe.training,
@@ -180,14 +205,14 @@ def make_trainer(
         data_collator=DataCollatorForTokenClassification(tokenizer),
         compute_metrics=make_compute_metrics(recipe.data.task, labels),
         preprocess_logits_for_metrics=keep_best_labels,
-        callbacks=make_callbacks(recipe),
+        callbacks=[*make_callbacks(recipe), ModelCardCallback(recipe_facts(recipe, {}), splits)],
     )
 
 
 def save(
     folder: Path, recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
 ) -> None:
-    """Write model, tokenizer, recipe and results; a crash on the way leaves what was there before.
+    """Write model, tokenizer, the code of all, recipe and results; a crash on the way leaves what was there before.
 
     Args:
         folder: Output directory.
@@ -198,8 +223,10 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
-        model.save_pretrained(unfinished)
-        tokenizer.save_pretrained(unfinished)
+        # The pipeline brings its own code, which strangers and the handler need, beside that of model and tokenizer.
+        TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device).save_pretrained(unfinished)
+        for name in SERVING_FILES:
+            shutil.copyfile(Path(deploy.__file__).with_name(name), Path(unfinished, name))
         text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
         Path(unfinished, RECIPE_FILE).write_text(text, encoding="utf-8")
         Path(unfinished, RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")

@@ -2,19 +2,98 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from torch import nn
 from transformers import Trainer
 
+from hf_bilstm.training.arguments import describe_recipe
+from hf_bilstm.training.card_callback import ModelCardCallback
+from hf_bilstm.training.card_facts import CardFacts
+from hf_bilstm.training.model_card import write_model_card
+
 
 class TaggerTrainer(Trainer):
-    """The Trainer, with weight decay on the matrices only.
+    """The Trainer, with weight decay on the matrices only, and with hf_bilstm's model card.
 
     Embeddings are spared because a rare token's vector would decay to nothing between its gradients, and the CRF's
     scores because they are a table, not a map.
+
+    Args:
+        *args: What the Trainer takes.
+        **kwargs: What the Trainer takes. A `ModelCardCallback` among the callbacks says what is known of the run.
+
+    Attributes:
+        card: The callback that gathers what the model card says.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cards = [one for one in self.callback_handler.callbacks if isinstance(one, ModelCardCallback)]
+        if not cards:
+            config: Any = getattr(self.model, "config", None)
+            task = "pos" if config.tagging_scheme == "none" else "ner"
+            cards = [
+                ModelCardCallback(CardFacts(task=task, seed=self.args.seed, settings=describe_recipe([self.args])))
+            ]
+            self.add_callback(cards[0])
+        self.card = cards[0]
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
         """Name the parameters that weight decay applies to: matrices of the recurrent layers and the classifier."""
         return [
             name for name in super().get_decay_parameter_names(model) if "embeddings" not in name and "crf" not in name
         ]
+
+    def create_model_card(
+        self,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+    ) -> None:
+        """Write the model card into the output directory; `push_to_hub` calls this.
+
+        What is given stands over what the run's `ModelCardCallback` knows, but for the recipe's `model_name`.
+
+        Args:
+            language: Language of the data, an ISO 639 code.
+            license: License of the model, an id of the Hub.
+            tags: Tags beside those of the task.
+            model_name: Name of the model.
+            finetuned_from: Id on the Hub of the model that was fine-tuned.
+            tasks: Ignored: a tagger's task is token classification.
+            dataset_tags: Id on the Hub of the training data, the first of several.
+            dataset: Name of the training data.
+            dataset_args: Ignored: results are those of the run.
+        """
+        if not self.is_world_process_zero():
+            return
+        model: Any = self.accelerator.unwrap_model(self.model)
+        tokenizer: Any = self.processing_class
+        facts = self.card.complete_facts(model, tokenizer)
+        given: dict[str, Any] = {
+            "language": _as_list(language),
+            "license": license,
+            "dataset_name": ", ".join(_as_list(dataset)),
+            "model_name": facts.arguments.model_name or model_name,
+        }
+        facts = replace(
+            facts,
+            arguments=replace(facts.arguments, **{name: value for name, value in given.items() if value}),
+            repository=self.hub_model_id or facts.repository,
+            dataset=next(iter(_as_list(dataset_tags)), facts.dataset),
+            base_model=finetuned_from or facts.base_model,
+            tags=[*facts.tags, *_as_list(tags)],
+        )
+        write_model_card(self.args.output_dir or ".", model, tokenizer, facts)
+
+
+def _as_list(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []

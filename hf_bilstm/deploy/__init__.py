@@ -1,0 +1,1 @@
+"""Taking a trained tagger to where it is used."""
