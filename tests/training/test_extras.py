@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from hf_bilstm.cli import main
+from hf_bilstm.data import load_sample
 from hf_bilstm.training.arguments import read_recipe
 from hf_bilstm.training.run import train
 
@@ -37,6 +38,8 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
     options = [
         "--max_steps",
         "25",
+        "--per_device_train_batch_size",
+        "48",
         "--learning_rate",
         "2e-2",
         "--ema_decay",
@@ -51,14 +54,16 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     expected = train(read_recipe(str(recipe_file), [*options, str(one)]))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    half = ["--per_device_train_batch_size", "8"]
+    half = ["--per_device_train_batch_size", "24"]
     command = [*launch, "scripts/train.py", str(recipe_file), *options, str(two), *half]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
     assert done.stdout.count("Saved to") == done.stdout.count("'train_loss'") == 1
+    theirs = load_file(two / "model.safetensors")
     for name, weight in load_file(one / "model.safetensors").items():
-        assert torch.allclose(weight, load_file(two / "model.safetensors")[name], atol=2e-3), name
+        # Not number by number: where a gradient is next to nothing, Adam's step has the sign of its rounding.
+        assert (weight - theirs[name]).norm() < 0.02 * weight.norm(), name
     results = json.loads((two / "all_results.json").read_text(encoding="utf-8"))
     assert results["training"]["train_loss"] == pytest.approx(expected["training"]["train_loss"], rel=1e-2)
     for split in ("validation", "test"):
@@ -151,8 +156,9 @@ def test_tensorboard_has_the_scalars(recipe_file, tmp_path, monkeypatch):
     (file,) = (tmp_path / "runs").rglob("events.out.tfevents.*")
     events = EventAccumulator(str(file)).Reload()
     losses = events.Scalars("train/loss")
-    assert [row.step for row in losses] == [10, 20, 30, 40, 50]
+    epoch = -(-len(load_sample("train")) // 16)
+    assert [row.step for row in losses] == list(range(10, 2 * epoch + 1, 10))
     assert losses[-1].value < losses[0].value
     scores = events.Scalars("eval/accuracy")
-    assert [row.step for row in scores] == [26, 52]
+    assert [row.step for row in scores] == [epoch, 2 * epoch]
     assert max(row.value for row in scores) == pytest.approx(results["validation"]["accuracy"], abs=1e-6)
