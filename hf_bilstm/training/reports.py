@@ -22,7 +22,7 @@ from hf_bilstm.models.tagging_schemes import Span
 from hf_bilstm.training.confidence import span_posteriors
 from hf_bilstm.training.error_page import Sentence, render_errors
 from hf_bilstm.training.plots import plot_confusion_matrix, plot_length_curve
-from hf_bilstm.training.scoring import predict_label_ids
+from hf_bilstm.training.scoring import labelled_pieces, predict_label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,7 +69,7 @@ def report_tagger(
     id2label = dict(enumerate(model.config.labels))
     gold = decode_labels(given, id2label)
     predicted = decode_labels([np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)], id2label)
-    pieces = [_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]
+    pieces = [labelled_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]
     wanted = [
         [span for error in sentence.errors for span in (error.gold, error.predicted) if span is not None]
         for sentence in _read(pieces, gold, predicted, task)
@@ -251,16 +251,6 @@ def _read(
         )
         sentences.append(Sentence(words, gold, predicted, pair_errors(gold, predicted)))
     return sentences
-
-
-def _pieces(tokens: list[str], labels: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Cut tokens as the tokenizer does, and keep the pieces that have a label."""
-    pieces = tokens
-    if len(tokens) != len(labels):
-        encoding = tokenizer(tokens, is_split_into_words=True, return_offsets_mapping=True, truncation=False)
-        owners, offsets = encoding.word_ids(), encoding["offset_mapping"]
-        pieces = ["" if i is None else tokens[i][slice(*part)] for i, part in zip(owners, offsets, strict=True)]
-    return [piece for piece, label in zip(pieces, labels, strict=True) if label != IGNORED]
 
 
 def _tally(sentence: Sentence) -> tuple[int, int, int]:

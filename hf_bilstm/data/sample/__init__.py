@@ -9,14 +9,13 @@ an entity, its type after the closing one:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_bilstm.data.normalization import WORD_LABEL, to_dataset
 from hf_bilstm.data.text_files import read_lines
-from hf_bilstm.models.tagging_schemes import Span, spans_to_tags
+from hf_bilstm.data.words import TASKS, WordSentence, to_task_dataset
+from hf_bilstm.models.tagging_schemes import Span
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,36 +28,14 @@ _WORD = re.compile(r"(?P<opens>\[)?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>
 
 
 @dataclass(frozen=True)
-class SampleSentence:
-    """A sentence of the built-in corpus.
+class SampleSentence(WordSentence):
+    """A sentence of the built-in corpus, with words, tags and entities.
 
     Attributes:
-        words: Its words.
-        tags: Part of speech of every word.
-        entities: Entities, over words.
         topic: What it is about.
     """
 
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    entities: tuple[Span, ...]
-    topic: str
-
-    @property
-    def text(self) -> str:
-        """The sentence as it is written."""
-        return "".join(self.words)
-
-    def over_characters(self, spans: tuple[Span, ...]) -> list[Span]:
-        """Turn spans over words into spans over characters."""
-        starts = [0]
-        for word in self.words:
-            starts.append(starts[-1] + len(word))
-        return [Span(span.label, starts[span.start], starts[span.end]) for span in spans]
-
-    def word_spans(self, labels: tuple[str, ...]) -> list[Span]:
-        """Give every word its span over characters, with its own label."""
-        return self.over_characters(tuple(Span(label, i, i + 1) for i, label in enumerate(labels)))
+    topic: str = ""
 
 
 def load_sample(split: str, task: str = "ner") -> Dataset:
@@ -93,9 +70,13 @@ def for_task(sentences: list[SampleSentence], task: str) -> Dataset:
     Raises:
         ValueError: If there is no such task.
     """
-    if task not in _TASKS:
-        raise ValueError(f"The sample has no task {task!r}; it has {', '.join(map(repr, _TASKS))}.")
-    return _TASKS[task](sentences)
+    if task == "classification":
+        return _classification(sentences)
+    if task not in TASKS:
+        raise ValueError(
+            f"The sample has no task {task!r}; it has {', '.join(map(repr, (*TASKS, 'classification')))}."
+        )
+    return to_task_dataset(sentences, task)
 
 
 def read_sample_file(path: str | Path) -> list[SampleSentence]:
@@ -147,12 +128,7 @@ def _parse(line: str, where: str) -> SampleSentence:
             start = None
     if start is not None:
         raise ValueError(f"{where}: the entity that starts at {words[start]!r} is not closed. Write ']' and its type.")
-    return SampleSentence(tuple(words), tuple(tags), tuple(entities), topic)
-
-
-def _characters(sentences: list[SampleSentence], spans_of: Callable[[SampleSentence], list[Span]]) -> Dataset:
-    tags = [spans_to_tags(spans_of(sentence), len(sentence.text), "iob2") for sentence in sentences]
-    return to_dataset([list(sentence.text) for sentence in sentences], tags)
+    return SampleSentence(tuple(words), tuple(tags), tuple(entities), place=where, topic=topic)
 
 
 def _classification(sentences: list[SampleSentence]) -> Dataset:
@@ -161,12 +137,3 @@ def _classification(sentences: list[SampleSentence]) -> Dataset:
     return Dataset.from_dict(
         {"text": [sentence.text for sentence in sentences], "label": [sentence.topic for sentence in sentences]}
     )
-
-
-_TASKS: dict[str, Callable[[list[SampleSentence]], Dataset]] = {
-    "ner": lambda sentences: _characters(sentences, lambda s: s.over_characters(s.entities)),
-    "segmentation": lambda sentences: _characters(sentences, lambda s: s.word_spans((WORD_LABEL,) * len(s.words))),
-    "segmentation_pos": lambda sentences: _characters(sentences, lambda s: s.word_spans(s.tags)),
-    "pos": lambda sentences: to_dataset([list(s.words) for s in sentences], [list(s.tags) for s in sentences]),
-    "classification": _classification,
-}
