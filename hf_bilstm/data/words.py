@@ -54,7 +54,8 @@ class WordSentence:
         if entities is not None:
             inside = (span for span in entities if start <= span.start and span.end <= end)
             entities = tuple(Span(span.label, span.start - start, span.end - start) for span in inside)
-        tags, spaces = (None if column is None else column[start:end] for column in (self.tags, self.spaces))
+        tags = None if self.tags is None else self.tags[start:end]
+        spaces = None if self.spaces is None else self.spaces[start:end]
         return replace(self, words=self.words[start:end], tags=tags, entities=entities, spaces=spaces)
 
 

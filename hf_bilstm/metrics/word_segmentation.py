@@ -34,10 +34,10 @@ class WordSegmentation(OfflineMetric):
     def _info(self) -> evaluate.MetricInfo:
         return tag_sequences_info(
             "Precision, recall and F1 of words and of words with tags; recall of words out of and in the vocabulary.",
-            "predictions, references: tags, one list a sentence. tokens: those of each sentence. training_words: those "
-            "of the training data. scheme: 'iob2' (default), 'bmes' ... Returns precision, recall, f1, per_type (of "
-            "words with tags), word_precision, word_recall, word_f1, tag_accuracy, accuracy, and with training_words "
-            "oov_rate, oov_recall, iv_recall, oov_number.",
+            "predictions, references: tags, one list a sentence. tokens: those of each sentence. training_words: "
+            "words of the training data. scheme: 'iob2' (default), 'bmes' and so on. Returns precision, recall, f1, "
+            "per_type (of words with tags), word_precision, word_recall, word_f1, tag_accuracy, accuracy, and with "
+            "training_words oov_rate, oov_recall, iv_recall, oov_number.",
         )
 
     def _compute(
