@@ -151,8 +151,8 @@ def _check_task(sentences: Sequence[WordSentence], task: str, granularity: str) 
 
 def _map_tags(sentences: Sequence[WordSentence], tag_map: Mapping[str, str]) -> list[WordSentence]:
     counts = Counter(tag for s in sentences for tag in s.tags or () if tag in tag_map)
-    for tag, new in tag_map.items():
-        logger.warning(f"{_file(sentences)}: tag {tag!r} became {new!r} {counts[tag]} times, as tag_map says.")
+    for tag, number in counts.items():
+        logger.warning(f"{_file(sentences)}: tag {tag!r} became {tag_map[tag]!r} {number} times, as tag_map says.")
     return [replace(s, tags=tuple(tag_map.get(tag, tag) for tag in s.tags or ())) for s in sentences]
 
 
