@@ -131,22 +131,23 @@ def evaluate(arguments: Sequence[str]) -> None:
     from hf_bilstm.training.arguments import read_data_arguments
     from hf_bilstm.training.reports import report_tagger
     from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
-    from hf_bilstm.training.scoring import evaluate_tagger, read_training_words
+    from hf_bilstm.training.scoring import evaluate_tagger, labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
     model, tokenizer = _load(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
     tagged = require_split(data, own.split)
-    dataset = encode_dataset(tagged, tokenizer, model.config.label2id)
+    labels = labels_for_scoring(data.task, model.config.labels, tagged)
+    dataset = encode_dataset(tagged, tokenizer, {label: number for number, label in enumerate(labels)})
     words_file = cached_file(own.model, TRAINING_WORDS_FILE, _raise_exceptions_for_missing_entries=False)
     training_words = read_training_words(words_file) if words_file else None
-    scores = evaluate_tagger(model, tokenizer, dataset, data.task, tagged, training_words)
+    scores = evaluate_tagger(model, tokenizer, dataset, data.task, tagged, training_words, labels)
     print(format_scores(scores))
     if own.json:
         Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
     if own.report:
-        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores)
+        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
         print(f"\nReport: {', '.join(map(str, written))}")
 
 

@@ -58,7 +58,7 @@ def write_yaml(file: Path, values: dict) -> None:
 
 
 def write_data_files(folder: Path) -> None:
-    """Write a little of the built-in corpus under the file names of the recipes that read a folder, in their formats."""
+    """Write a little of the built-in corpus under the names, and in the formats, of the recipes that read a folder."""
     folder.mkdir()
     for values in map(yaml.safe_load, recipe_texts()):
         for split in ("train", "validation", "test"):

@@ -49,6 +49,7 @@ def report_tagger(
     encoded: Dataset,
     task: str,
     scores: Mapping[str, Any],
+    labels: Sequence[str] | None = None,
 ) -> list[Path]:
     """Tag a data set and report the errors.
 
@@ -60,13 +61,14 @@ def report_tagger(
         encoded: The same, as `encode_dataset` makes it.
         task: The recipe's task.
         scores: What `evaluate_tagger` gave.
+        labels: Labels that the data was encoded with; the model's when None.
 
     Returns:
         The files written.
     """
     given = [np.asarray(labels) for labels in encoded["labels"]]
     best = predict_label_ids(model, tokenizer, encoded)
-    id2label = dict(enumerate(model.config.labels))
+    id2label = dict(enumerate(labels or model.config.labels))
     gold = decode_labels(given, id2label)
     predicted = decode_labels([np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)], id2label)
     pieces = [labelled_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]

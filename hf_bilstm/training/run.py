@@ -41,6 +41,7 @@ from hf_bilstm.training.scoring import (
     evaluate_tagger,
     is_segmentation,
     keep_best_labels,
+    labels_for_scoring,
     main_metric,
     make_compute_metrics,
     write_training_words,
@@ -93,19 +94,23 @@ def train(recipe: Recipe) -> dict[str, Any]:
     results: dict[str, Any] = {"training": output.metrics, "parameters": model.num_parameters()}
     test_data = load_split(arguments, "test")  # looked at once, after everything is chosen
     encoded = {} if validation_data is None else {"validation": trainer.eval_dataset}
+    labels = model.config.labels
     if test_data is not None:
-        encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(model.config.labels)["label2id"])
+        labels = labels_for_scoring(arguments.task, labels, test_data)
+        encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(labels)["label2id"])
     tagged = {"validation": validation_data, "test": test_data}
     training_words = words_of(train_data) if is_segmentation(arguments.task) else None
     for split, dataset in encoded.items():
-        results[split] = evaluate_tagger(model, tokenizer, dataset, arguments.task, tagged[split], training_words)
+        results[split] = evaluate_tagger(
+            model, tokenizer, dataset, arguments.task, tagged[split], training_words, labels
+        )
     folder = Path(training.output_dir or ".")
     save(folder, recipe, model, tokenizer, results, training_words)
     if find_spec("matplotlib"):  # the report says what is missing without it
         plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), folder / "learning_curve.png")
     reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
     if data is not None:
-        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
+        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported], labels)
     return results
 
 

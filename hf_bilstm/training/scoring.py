@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from transformers import EvalPrediction, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from hf_bilstm.data import decode_labels
 from hf_bilstm.data.encoding import IGNORED
@@ -16,6 +17,8 @@ from hf_bilstm.metrics import SpanF1, TagAccuracy, WordSegmentation
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.get_logger(__name__)
 
 _SPAN_SCALARS = ("precision", "recall", "f1", "macro_f1", "accuracy")
 # Scores of a task are those of spans, but for tags that mark none, and for words with tags.
@@ -120,6 +123,27 @@ def predict_label_ids(
     return predicted
 
 
+def labels_for_scoring(task: str, labels: Sequence[str], data: Dataset) -> list[str]:
+    """Add the parts of speech that a model has not learned to its labels, so that they count as missed.
+
+    Labels of other tasks that the model does not know are more likely mistakes: encoding refuses them.
+
+    Args:
+        task: The recipe's task.
+        labels: The model's labels in the order of their ids.
+        data: What is to be scored, with the column `tags`.
+
+    Returns:
+        Labels to encode the data with, the model's first.
+    """
+    if task not in ("pos", "segmentation_pos"):
+        return list(labels)
+    unseen = sorted({tag for tags in data["tags"] for tag in tags} - set(labels))
+    if unseen:
+        logger.warning(f"The model never gives {', '.join(map(repr, unseen))}: its training data has no such tag.")
+    return [*labels, *unseen]
+
+
 def evaluate_tagger(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -127,6 +151,7 @@ def evaluate_tagger(
     task: str,
     data: Dataset | None = None,
     training_words: Collection[str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Tag an encoded data set and score the tags.
 
@@ -137,6 +162,7 @@ def evaluate_tagger(
         task: The recipe's task.
         data: What was encoded, with the column `tokens`; needed with `training_words`.
         training_words: As in `score_tags`.
+        labels: Labels that the data was encoded with; the model's when None.
 
     Returns:
         Scores as `score_tags` gives them.
@@ -145,7 +171,7 @@ def evaluate_tagger(
     predicted = predict_label_ids(model, tokenizer, dataset)
     # A tag is scored where the data has one: a word's later sub-tokens may have none.
     predicted = [np.where(given == -100, -100, best) for given, best in zip(gold, predicted, strict=True)]
-    id2label = dict(enumerate(model.config.labels))
+    id2label = dict(enumerate(labels or model.config.labels))
     tags = decode_labels(predicted, id2label), decode_labels(gold, id2label)
     if data is None or training_words is None:
         return score_tags(task, *tags)
