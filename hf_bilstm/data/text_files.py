@@ -65,7 +65,10 @@ def select_lines(path: str | Path, lines: Sequence[str], pattern: str | None) ->
                 found = True
                 yield number, part
     if not found:
-        raise ValueError(f"{path}: select={pattern!r} is found in none of its {len(lines)} lines.")
+        raise ValueError(
+            f"{path}: select={pattern!r} is found in none of its {len(lines)} lines. Correct the pattern; an empty "
+            f"one takes all lines."
+        )
 
 
 def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:

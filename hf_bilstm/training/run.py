@@ -264,7 +264,8 @@ def _fine_tuned(
         f"{name} has the labels {', '.join(config.labels)}, the data {', '.join(labels)}: the encoder is kept, the "
         f"head and its transitions start anew."
     )
-    settings = {**settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
+    unknown = {"tagset": None, "tag_meanings": None, "tag_mappings": None}  # of the new labels, unless the recipe says
+    settings = {**unknown, **settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
     for key, value in settings.items():
         setattr(config, key, value)
     model = AutoModelForTokenClassification.from_config(config)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from datasets import Dataset
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample, read_word_pos, words_of, write_word_pos
 from hf_bilstm.tagsets import map_tags
 from hf_bilstm.training.arguments import read_recipe
-from hf_bilstm.training.run import train
+from hf_bilstm.training.run import build, train
 
 TEXT = "我们  去年夏天\u3000去过广州。"
 
@@ -54,6 +55,12 @@ def run(capsys, tmp_path):
         return capsys.readouterr().out
 
     return run
+
+
+def data_of_all_labels(folder):
+    """Some data whose tags are all of a model's labels."""
+    labels = AutoModelForTokenClassification.from_pretrained(folder).config.labels
+    return Dataset.from_dict({"tokens": [["我"] * len(labels)], "tags": [labels]})
 
 
 def test_the_scores_are_those_of_words(joint, corpus):
@@ -152,6 +159,22 @@ def test_the_other_tasks_train_on_the_same_file(corpus, recipe_file, tmp_path, t
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert tokenizer.granularity == ("word" if task == "pos" else "char")
     assert (tmp_path / "training_words.txt").exists() == (task == "segmentation")
+    if task == "pos":
+        tagger = pipeline("bilstm-tagging", model=str(tmp_path))
+        own, universal = (tagger(["我们", "去"], is_split_into_words=True, tagset=name) for name in (None, "upos"))
+        tags = [item["entity_group"] for item in own]
+        assert [item["entity_group"] for item in universal] == map_tags(tags, "pku", "upos")
+
+
+def test_fine_tuning_carries_the_tag_set_of_its_own_labels(joint, recipe_file, tmp_path):
+    options = ["--model_name_or_path", str(joint[0]), "--output_dir", str(tmp_path)]
+    _, same = build(read_recipe(str(recipe_file), options), data_of_all_labels(joint[0]))
+    assert same.config.tagset == "pku"
+    _, other = build(read_recipe(str(recipe_file), options), load_sample("validation"))
+    assert (other.config.tagset, other.config.tag_meanings, other.config.tag_mappings) == (None, None, None)
+    options += ["--tagset", "pku", "--task", "segmentation_pos"]
+    _, new = build(read_recipe(str(recipe_file), options), load_sample("validation", "segmentation_pos"))
+    assert set(new.config.tag_meanings) == {label[2:] for label in new.config.labels if label != "O"}
 
 
 def test_a_tag_set_needs_no_reader_of_words(recipe_file, tmp_path, caplog):
