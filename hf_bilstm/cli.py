@@ -250,7 +250,7 @@ def format_scores(scores: dict[str, Any]) -> str:
         Lines of text, percentages with two decimals.
     """
     by_kind = scores.get("per_type") or scores.get("per_tag") or {}
-    width = max(map(len, ("out-of-vocabulary", *by_kind)))
+    width = max(map(len, ("right tags of them", *by_kind)))
     lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
     for kind, row in by_kind.items():
         figures = "  ".join(f"{100 * row[name]:9.2f}" for name in ("precision", "recall", "f1"))
@@ -269,6 +269,7 @@ def _word_rows(scores: dict[str, Any], number: int) -> Iterator[tuple[str, str]]
     if "word_f1" in scores and len(scores["per_type"]) > 1:
         figures = "  ".join(f"{100 * scores[f'word_{name}']:9.2f}" for name in ("precision", "recall", "f1"))
         yield "words alone", f"{figures}  {number:>9}"
+        yield "right tags of them", f"{100 * scores['tag_accuracy']:9.2f}"
     if "oov_recall" in scores:
         new = scores["oov_number"]
         yield "out-of-vocabulary", f"{'':9}  {100 * scores['oov_recall']:9.2f}  {'':9}  {new:>9}"
