@@ -14,7 +14,6 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from hf_bilstm.data import decode_labels
 from hf_bilstm.data.encoding import IGNORED
 from hf_bilstm.metrics.errors import WRONG_BOUNDARY, pair_errors
 from hf_bilstm.metrics.scores import check_lengths, strict_spans
@@ -22,7 +21,7 @@ from hf_bilstm.models.tagging_schemes import Span
 from hf_bilstm.training.confidence import span_posteriors
 from hf_bilstm.training.error_page import Sentence, render_errors
 from hf_bilstm.training.plots import plot_confusion_matrix, plot_length_curve
-from hf_bilstm.training.scoring import labelled_pieces, predict_label_ids
+from hf_bilstm.training.scoring import decode_for_task, labelled_pieces, predict_label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,8 +68,9 @@ def report_tagger(
     given = [np.asarray(labels) for labels in encoded["labels"]]
     best = predict_label_ids(model, tokenizer, encoded)
     id2label = dict(enumerate(labels or model.config.labels))
-    gold = decode_labels(given, id2label)
-    predicted = decode_labels([np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)], id2label)
+    gold = decode_for_task(task, given, id2label)
+    best = [np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)]
+    predicted = decode_for_task(task, best, id2label)
     pieces = [labelled_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]
     wanted = [
         [span for error in sentence.errors for span in (error.gold, error.predicted) if span is not None]

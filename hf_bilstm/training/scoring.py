@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,9 @@ from transformers.utils import logging
 
 from hf_bilstm.data import decode_labels
 from hf_bilstm.data.encoding import IGNORED
+from hf_bilstm.data.normalization import WORD_LABEL
 from hf_bilstm.metrics import SpanF1, TagAccuracy, WordSegmentation
+from hf_bilstm.models.tagging_schemes import OUTSIDE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -124,9 +126,10 @@ def predict_label_ids(
 
 
 def labels_for_scoring(task: str, labels: Sequence[str], data: Dataset) -> list[str]:
-    """Add the parts of speech that a model has not learned to its labels, so that they count as missed.
+    """Add the labels of some data that a model has not learned to its own, where that is no mistake.
 
-    Labels of other tasks that the model does not know are more likely mistakes: encoding refuses them.
+    Parts of speech of that kind count as missed. For segmentation the words are what counts, so that a model of words
+    with tags can be scored by words alone. Unknown labels of other tasks are for the encoding to refuse.
 
     Args:
         task: The recipe's task.
@@ -136,10 +139,10 @@ def labels_for_scoring(task: str, labels: Sequence[str], data: Dataset) -> list[
     Returns:
         Labels to encode the data with, the model's first.
     """
-    if task not in ("pos", "segmentation_pos"):
+    if task != "pos" and not is_segmentation(task):
         return list(labels)
     unseen = sorted({tag for tags in data["tags"] for tag in tags} - set(labels))
-    if unseen:
+    if unseen and task != "segmentation":
         logger.warning(f"The model never gives {', '.join(map(repr, unseen))}: its training data has no such tag.")
     return [*labels, *unseen]
 
@@ -172,11 +175,30 @@ def evaluate_tagger(
     # A tag is scored where the data has one: a word's later sub-tokens may have none.
     predicted = [np.where(given == -100, -100, best) for given, best in zip(gold, predicted, strict=True)]
     id2label = dict(enumerate(labels or model.config.labels))
-    tags = decode_labels(predicted, id2label), decode_labels(gold, id2label)
+    tags = decode_for_task(task, predicted, id2label), decode_for_task(task, gold, id2label)
     if data is None or training_words is None:
         return score_tags(task, *tags)
     tokens = [labelled_pieces(*row, tokenizer) for row in zip(data["tokens"], dataset["labels"], strict=True)]
     return score_tags(task, *tags, tokens, training_words)
+
+
+def decode_for_task(task: str, label_ids: Iterable[Iterable[int]], id2label: Mapping[int, str]) -> list[list[str]]:
+    """Turn label ids into tags; those of "segmentation" into tags of words, whatever types the labels have.
+
+    Args:
+        task: The recipe's task.
+        label_ids: Label ids of each sentence.
+        id2label: Label of every id.
+
+    Returns:
+        Tags of each sentence, without the positions that are -100.
+    """
+    if task == "segmentation":
+        bare = {
+            number: label if label == OUTSIDE else f"{label[0]}-{WORD_LABEL}" for number, label in id2label.items()
+        }
+        return decode_labels(label_ids, bare)
+    return decode_labels(label_ids, id2label)
 
 
 def labelled_pieces(tokens: list[str], labels: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -89,6 +89,20 @@ def test_evaluate_repeats_the_scores_of_the_training(joint, corpus, run, tmp_pat
             assert f"{100 * scores[name]:.2f}" in printed
 
 
+def test_a_joint_tagger_is_scored_by_words_alone(joint, corpus, run, tmp_path):
+    folder, results = joint
+    rows = read_word_pos(corpus / "news.txt", encoding="gb18030", task="pos", select="^1998012[789]")
+    (tmp_path / "gold.txt").write_text("".join(" ".join(words) + "\n" for words in rows["tokens"]), encoding="utf-8")
+    options = "--task segmentation --data_format segmented --encoding utf-8 --test_file gold.txt --test_select"
+    options = [*options.split(), "", "--data_dir", tmp_path, "--json", tmp_path / "scores.json"]
+    run("evaluate", folder, *options, "--report", tmp_path)
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["f1"] == scores["word_f1"] == results["validation"]["word_f1"]
+    assert scores["oov_recall"] == results["validation"]["oov_recall"]
+    assert list(scores["per_type"]) == ["WORD"]
+    assert (tmp_path / "errors.html").is_file()
+
+
 def test_the_config_explains_and_maps_its_tags(joint):
     config = AutoModelForTokenClassification.from_pretrained(joint[0]).config
     tags = {label[2:] for label in config.labels if label != "O"}
