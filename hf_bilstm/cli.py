@@ -22,7 +22,7 @@ commands (each has --help):
   search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
                                            try settings and write the recipe of the best
   evaluate MODEL [--data_dir DIR ...]      score a trained tagger
-  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines"""
+  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -130,26 +130,29 @@ def evaluate(arguments: Sequence[str]) -> None:
     from hf_bilstm.data import encode_dataset
     from hf_bilstm.training.arguments import read_data_arguments
     from hf_bilstm.training.reports import report_tagger
-    from hf_bilstm.training.run import RECIPE_FILE
-    from hf_bilstm.training.scoring import evaluate_tagger
+    from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
+    from hf_bilstm.training.scoring import evaluate_tagger, labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
     model, tokenizer = _load(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
     tagged = require_split(data, own.split)
-    dataset = encode_dataset(tagged, tokenizer, model.config.label2id)
-    scores = evaluate_tagger(model, tokenizer, dataset, data.task)
+    labels = labels_for_scoring(data.task, model.config.labels, tagged)
+    dataset = encode_dataset(tagged, tokenizer, {label: number for number, label in enumerate(labels)})
+    words_file = cached_file(own.model, TRAINING_WORDS_FILE, _raise_exceptions_for_missing_entries=False)
+    training_words = read_training_words(words_file) if words_file else None
+    scores = evaluate_tagger(model, tokenizer, dataset, data.task, tagged, training_words, labels)
     print(format_scores(scores))
     if own.json:
         Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
     if own.report:
-        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores)
+        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
         print(f"\nReport: {', '.join(map(str, written))}")
 
 
 def predict(arguments: Sequence[str]) -> None:
-    """Tag raw text and print one JSON object a line.
+    """Tag raw text and print a JSON object, words, or words with tags, for each line.
 
     Args:
         arguments: A model, a file or "-" for standard input, and options.
@@ -159,20 +162,48 @@ def predict(arguments: Sequence[str]) -> None:
         formatter_class=RawDescriptionHelpFormatter,
         description="Tag raw text, one sentence a line. Prints one JSON object a line:\n"
         '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}\n'
-        "where score is the probability that exactly this span with this label is there.",
+        "where score is the probability that exactly this span with this label is there.\n"
+        "--format words prints the words of a segmentation model, parted by blanks, and --format word_tag word/TAG.",
     )
     parser.add_argument("model", help="folder or Hub id of a tagger")
     parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
     parser.add_argument("--batch_size", type=int, default=32, help="sentences a batch (default: 32)")
+    parser.add_argument("--format", default="json", choices=("json", "words", "word_tag"), help="default: json")
+    parser.add_argument("--tagset", help="tag set to print tags in, one that the model maps its tags to, such as upos")
     own = parser.parse_args(arguments)
 
     from hf_bilstm import TaggingPipeline
 
     model, tokenizer = _load(own.model)
-    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size)
+    options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
+    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size, **options)
     texts = list(_read_lines(own.file))
-    for text, entities in zip(texts, tagger(text for text in texts), strict=True):
-        print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))
+    for text, found in zip(texts, tagger(text for text in texts), strict=True):
+        print(_LINES[own.format](text, found))
+
+
+def _json_line(text: str, entities: list[dict[str, Any]]) -> str:
+    return json.dumps({"text": text, "entities": entities}, ensure_ascii=False)
+
+
+def _words_line(text: str, words: list[str]) -> str:
+    return " ".join(words)
+
+
+def _word_tag_line(text: str, spans: list[dict[str, Any]]) -> str:
+    """Write `word/TAG` for every word; what is outside of spans is tagged `O`, so that no text is missing."""
+    from hf_bilstm.data import write_word_pos
+
+    words: list[tuple[str, str]] = []
+    end = 0
+    for span in [*spans, {"start": len(text), "end": len(text), "word": ""}]:
+        words += [(word, "O") for word in text[end : span["start"]].split()]
+        words += [(part, span["entity_group"]) for part in span["word"].split()]
+        end = span["end"]
+    return write_word_pos(words)
+
+
+_LINES: dict[str, Callable[[str, Any], str]] = {"json": _json_line, "words": _words_line, "word_tag": _word_tag_line}
 
 
 def _join_processes() -> None:
@@ -219,13 +250,27 @@ def format_scores(scores: dict[str, Any]) -> str:
         Lines of text, percentages with two decimals.
     """
     by_kind = scores.get("per_type") or scores.get("per_tag") or {}
-    width = max(map(len, ("micro average", *by_kind)))
+    width = max(map(len, ("right tags of them", *by_kind)))
     lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
     for kind, row in by_kind.items():
         figures = "  ".join(f"{100 * row[name]:9.2f}" for name in ("precision", "recall", "f1"))
         lines.append(f"{kind:{width}}  {figures}  {row['number']:>9}")
     if "f1" in scores:
         figures = "  ".join(f"{100 * scores[name]:9.2f}" for name in ("precision", "recall", "f1"))
-        lines.append(f"{'micro average':{width}}  {figures}  {sum(row['number'] for row in by_kind.values()):>9}")
+        number = sum(row["number"] for row in by_kind.values())
+        lines.append(f"{'micro average':{width}}  {figures}  {number:>9}")
+        lines += [f"{name:{width}}  {row}" for name, row in _word_rows(scores, number)]
     lines.append(f"{'tag accuracy':{width}}  {100 * scores['accuracy']:9.2f}")
     return "\n".join(lines)
+
+
+def _word_rows(scores: dict[str, Any], number: int) -> Iterator[tuple[str, str]]:
+    """Lay out what segmentation is scored by beside its words' types; `number` is that of the gold words."""
+    if "word_f1" in scores and len(scores["per_type"]) > 1:
+        figures = "  ".join(f"{100 * scores[f'word_{name}']:9.2f}" for name in ("precision", "recall", "f1"))
+        yield "words alone", f"{figures}  {number:>9}"
+        yield "right tags of them", f"{100 * scores['tag_accuracy']:9.2f}"
+    if "oov_recall" in scores:
+        new = scores["oov_number"]
+        yield "out-of-vocabulary", f"{'':9}  {100 * scores['oov_recall']:9.2f}  {'':9}  {new:>9}"
+        yield "in vocabulary", f"{'':9}  {100 * scores['iv_recall']:9.2f}  {'':9}  {number - new:>9}"

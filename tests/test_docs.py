@@ -2,7 +2,7 @@
 
 A page is one session: its YAML blocks become files of the name in their first line, its commands run one block after
 the other, its programs run as one. The directory holds the scripts, the recipes (cut short: what they do is tested
-elsewhere), a folder FOLDER of column files, and, for pages that start from one, trained taggers.
+elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from transformers import AutoModelForTokenClassification
 
 from hf_bilstm import BiLstmConfig, BiLstmTokenizer
-from hf_bilstm.data import load_sample
+from hf_bilstm.data import load_sample, write_word_pos
 from hf_bilstm.models.tagging_schemes import convert_tags
 from hf_bilstm.training.arguments import read_recipe
 
@@ -47,7 +47,7 @@ def clean_directory(tmp_path, trained, monkeypatch):
     for recipe in RECIPES:
         short = {**yaml.safe_load(recipe.read_text(encoding="utf-8")), **SHORT}
         write_yaml(tmp_path / "configs" / recipe.name, short)
-    write_column_files(tmp_path / "FOLDER")
+    write_data_files(tmp_path / "FOLDER")
     (tmp_path / "outputs").mkdir()
     return tmp_path
 
@@ -57,18 +57,41 @@ def write_yaml(file: Path, values: dict) -> None:
     file.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
 
 
-def write_column_files(folder: Path) -> None:
-    """Write a little of the built-in corpus under the file names of the recipes that read a folder."""
+def write_data_files(folder: Path) -> None:
+    """Write a little of the built-in corpus under the names, and in the formats, of the recipes that read a folder."""
     folder.mkdir()
-    for split in ("train", "validation", "test"):
-        rows = load_sample(split).select(range(24))
-        text = "\n".join(
-            "".join(f"{token} {tag}\n" for token, tag in zip(tokens, convert_tags(tags, "iob2", "bmes"), strict=True))
-            for tokens, tags in zip(rows["tokens"], rows["tags"], strict=True)
-        )
-        names = {values.get(f"{split}_file") for values in map(yaml.safe_load, recipe_texts())}
-        for name in names - {None}:
-            (folder / name).write_text(text, encoding="utf-8")
+    for values in map(yaml.safe_load, recipe_texts()):
+        for split in ("train", "validation", "test"):
+            if f"{split}_file" in values:
+                text = WRITERS[values.get("data_format", "columns")](split)
+                (folder / values[f"{split}_file"]).write_text(text, encoding=values.get("encoding", "utf-8"))
+
+
+def pairs(split: str, task: str) -> list[list[tuple[str, str]]]:
+    """Tokens and tags of some sentences of the built-in corpus."""
+    rows = load_sample(split, task).select(range(62))
+    return [list(zip(row["tokens"], row["tags"], strict=True)) for row in rows]
+
+
+def columns(split: str) -> str:
+    sentences = ((list(zip(*s, strict=True))) for s in pairs(split, "ner"))
+    bmes = (zip(tokens, convert_tags(tags, "iob2", "bmes"), strict=True) for tokens, tags in sentences)
+    return "\n".join("".join(f"{token} {tag}\n" for token, tag in sentence) for sentence in bmes)
+
+
+def conllu(split: str) -> str:
+    rows = (enumerate(sentence, start=1) for sentence in pairs(split, "pos"))
+    line = "{}\t{}\t_\tNOUN\t{}\t_\t0\troot\t_\t_\n"
+    return "\n".join("".join(line.format(n, word, tag) for n, (word, tag) in sentence) for sentence in rows)
+
+
+def word_pos(split: str) -> str:
+    """A month of one-line days, whatever the split: all are in one file."""
+    days = enumerate(pairs("train", "pos"))
+    return "".join(f"199801{i % 31 + 1:02}-01-001-001/m  {write_word_pos(words)}\n" for i, words in days)
+
+
+WRITERS = {"columns": columns, "conllu": conllu, "word_pos": word_pos}
 
 
 def recipe_texts() -> list[str]:

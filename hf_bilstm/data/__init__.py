@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_bilstm.data.columns import read_columns
+    from hf_bilstm.data.conllu import read_conllu
     from hf_bilstm.data.encoding import decode_labels, encode_dataset, label_list
     from hf_bilstm.data.hub import from_dataset, load_tagged_dataset
     from hf_bilstm.data.sample import load_sample, read_sample_file
+    from hf_bilstm.data.segmented import read_segmented
+    from hf_bilstm.data.sentences import split_sentences
+    from hf_bilstm.data.word_pos import read_word_pos, write_word_pos
+    from hf_bilstm.data.words import words_of
 
 # Module of every public name. They are imported at first use, so that `import hf_bilstm` stays quick.
 _MODULES = {
@@ -20,7 +25,13 @@ _MODULES = {
     "load_sample": "sample",
     "load_tagged_dataset": "hub",
     "read_columns": "columns",
+    "read_conllu": "conllu",
     "read_sample_file": "sample",
+    "read_segmented": "segmented",
+    "read_word_pos": "word_pos",
+    "split_sentences": "sentences",
+    "words_of": "words",
+    "write_word_pos": "word_pos",
 }
 
 __all__ = [
@@ -31,7 +42,13 @@ __all__ = [
     "load_sample",
     "load_tagged_dataset",
     "read_columns",
+    "read_conllu",
     "read_sample_file",
+    "read_segmented",
+    "read_word_pos",
+    "split_sentences",
+    "words_of",
+    "write_word_pos",
 ]
 
 

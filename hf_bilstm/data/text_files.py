@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _NAMES_LISTED = 20
@@ -37,6 +39,44 @@ def read_lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
     except UnicodeDecodeError as error:
         raise ValueError(_undecodable(path, data, encoding, error)) from error
     return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+
+
+def select_lines(path: str | Path, lines: Sequence[str], pattern: str | None) -> Iterator[tuple[int, str]]:
+    """Number the lines of a file, and take those in which a pattern is found.
+
+    A carriage return that `read_lines` left parts a line in two, which have one number.
+
+    Args:
+        path: The file, for messages.
+        lines: Its lines.
+        pattern: Regular expression, or None for all lines.
+
+    Yields:
+        Number, from 1, and text of a line.
+
+    Raises:
+        ValueError: If the pattern is wrong, or found in no line.
+    """
+    wanted = compile_pattern(pattern)
+    found = False
+    for number, line in enumerate(lines, start=1):
+        for part in line.split("\r"):
+            if wanted is None or wanted.search(part):
+                found = True
+                yield number, part
+    if not found:
+        raise ValueError(
+            f"{path}: select={pattern!r} is found in none of its {len(lines)} lines. Correct the pattern; an empty "
+            f"one takes all lines."
+        )
+
+
+def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
+    """Compile the regular expression of an option `select`, or say what is wrong with it."""
+    try:
+        return None if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"select={pattern!r} is no regular expression: {error}.") from error
 
 
 def _undecodable(path: Path, data: bytes, encoding: str, error: UnicodeDecodeError) -> str:

@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from hf_bilstm.metrics.scores import span_scores
     from hf_bilstm.metrics.span_f1 import SpanF1
     from hf_bilstm.metrics.tag_accuracy import TagAccuracy
+    from hf_bilstm.metrics.word_segmentation import WordSegmentation
 
 # Module of every public name. They are imported at first use: `import evaluate` alone takes seconds.
-_MODULES = {"SpanF1": "span_f1", "TagAccuracy": "tag_accuracy", "span_scores": "scores"}
+_MODULES = {
+    "SpanF1": "span_f1",
+    "TagAccuracy": "tag_accuracy",
+    "WordSegmentation": "word_segmentation",
+    "span_scores": "scores",
+}
 
-__all__ = ["SpanF1", "TagAccuracy", "span_scores"]
+__all__ = ["SpanF1", "TagAccuracy", "WordSegmentation", "span_scores"]
 
 
 def __getattr__(name: str) -> Any:

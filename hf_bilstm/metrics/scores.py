@@ -44,7 +44,7 @@ def span_scores(predicted_spans: Sequence[Sequence[Span]], gold_spans: Sequence[
     return {
         **_ratios(correct.total(), predicted.total(), gold.total()),
         **{
-            f"macro_{name}": _divide(sum(scores[name] for scores in averaged), len(averaged))
+            f"macro_{name}": divide(sum(scores[name] for scores in averaged), len(averaged))
             for name in ("precision", "recall", "f1")
         },
         "per_type": per_type,
@@ -87,13 +87,14 @@ def check_lengths(predictions: Sequence[Sequence[str]], references: Sequence[Seq
             )
 
 
-def _divide(numerator: float, denominator: float) -> float:
+def divide(numerator: float, denominator: float) -> float:
+    """Divide, with 0 for a ratio to nothing."""
     return numerator / denominator if denominator else 0.0
 
 
 def _ratios(correct: int, predicted: int, gold: int) -> dict[str, float]:
     return {
-        "precision": _divide(correct, predicted),
-        "recall": _divide(correct, gold),
-        "f1": _divide(2 * correct, predicted + gold),
+        "precision": divide(correct, predicted),
+        "recall": divide(correct, gold),
+        "f1": divide(2 * correct, predicted + gold),
     }

@@ -38,6 +38,9 @@ class BiLstmConfig(PreTrainedConfig):
             there is no such token.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the unknown token.
+        tagset: Name of the tag set of the parts of speech, "pku", "863" or "upos"; None when it is not known.
+        tag_meanings: Meaning of each tag, `{"n": {"zh": "名词", "en": "noun", "examples": ["人"]}}`.
+        tag_mappings: For each other tag set, what stands there for a tag, `{"upos": {"n": "NOUN"}}`.
 
     Example:
         >>> from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
@@ -66,6 +69,9 @@ class BiLstmConfig(PreTrainedConfig):
     white_space_token_id: int | None = None
     pad_token_id: int | None = 0
     unk_token_id: int | None = 1
+    tagset: str | None = None
+    tag_meanings: dict[str, dict[str, Any]] | None = None
+    tag_mappings: dict[str, dict[str, str]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Complete the label maps, which transformers does for default labels only."""

@@ -47,6 +47,7 @@ class _Options:
     return_words: bool = False
     is_split_into_words: bool = False
     delimiter: str = " "
+    tagset: str | None = None
 
 
 class _Row(NamedTuple):
@@ -89,6 +90,7 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "return_words": (lambda value: isinstance(value, bool), "True or False"),
     "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
     "delimiter": (lambda value: isinstance(value, str), "a string"),
+    "tagset": (lambda value: value is None or isinstance(value, str), "None or the name of a tag set"),
 }
 
 
@@ -169,6 +171,13 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
                 f"it every token comes with its label."
             )
+        config = self.model.config
+        known = [name for name in (config.tagset, *(config.tag_mappings or {})) if name]
+        if options.tagset is not None and options.tagset not in known:
+            raise ValueError(
+                f"tagset={options.tagset!r}: this model can give its tags in {known}. A model learns of tag sets in "
+                f"training, by `tagset` in its recipe."
+            )
         return options
 
     def __call__(  # type: ignore[override]
@@ -195,6 +204,8 @@ class TaggingPipeline(TokenClassificationPipeline):
                 is_split_into_words: Whether inputs are tokens. `start` and `end` then count in the text they make
                     when joined by `delimiter`.
                 delimiter: What stands between tokens, " " unless given.
+                tagset: Tag set to give tags in, one of the config's `tag_mappings`; a tag without a mapping stays.
+                    Scores stay those of the model's own tags.
 
         Returns:
             The result for one text, a list of them for several, or a generator, in the order of the inputs.
@@ -369,6 +380,8 @@ class TaggingPipeline(TokenClassificationPipeline):
 
         place, rank, first, end = spans.T
         kinds = states if plain else [split_tag(label)[1] for label in states]
+        mapping = (model.config.tag_mappings or {}).get(options.tagset, {})
+        kinds = [mapping.get(kind, kind) for kind in kinds]
         found_labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])

@@ -14,7 +14,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-
 # What a step costs beside its rows, in rows; measured with 100 to 200 units on a CPU.
 _STEP_COST = 4
 # Padded tokens for each real one from which parting a batch pays.

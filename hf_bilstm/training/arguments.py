@@ -36,6 +36,7 @@ _SETTLED = {
 }
 # Set from the tokenizer and the labels, never by hand; label_weights is given by label instead.
 _DERIVED_FIELDS = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id", "label_weights"}
+_DERIVED_FIELDS |= {"tagset", "tag_meanings", "tag_mappings"}  # `tagset` is one of the data's arguments
 
 
 def _model_arguments() -> type:
@@ -75,14 +76,57 @@ class DataArguments:
     train_file: str | None = field(default=None, metadata={"help": "Training file."})
     validation_file: str | None = field(default=None, metadata={"help": "Validation file."})
     test_file: str | None = field(default=None, metadata={"help": "Test file."})
-    data_format: Literal["columns"] = field(
-        default="columns", metadata={"help": "Form of the files: columns, one token a line."}
+    data_format: Literal["columns", "segmented", "word_pos", "conllu"] = field(
+        default="columns",
+        metadata={
+            "help": "Form of the files: columns (one token a line), segmented (words parted by white space), word_pos "
+            "(word/tag, People's Daily) or conllu (CoNLL-U)."
+        },
+    )
+    train_select: str | None = field(
+        default=None,
+        metadata={
+            "help": "Regular expression: only lines of the training file in which it is found are read (segmented, "
+            "word_pos), or sentences whose sent_id has it (conllu). So one file can hold several splits."
+        },
+    )
+    validation_select: str | None = field(default=None, metadata={"help": "The same for the validation file."})
+    test_select: str | None = field(default=None, metadata={"help": "The same for the test file."})
+    split_sentences: bool = field(
+        default=False,
+        metadata={"help": "Part paragraphs after 。！？；… and closing quotes (segmented, word_pos, conllu)."},
+    )
+    max_sentence_length: int | None = field(
+        default=None,
+        metadata={"help": "Most characters of a sentence; longer ones are parted after a comma or another word."},
+    )
+    tagset: Literal["pku", "863", "upos"] | None = field(
+        default=None,
+        metadata={
+            "help": "Tag set of the parts of speech: the model carries its meanings and mappings, and tags that it "
+            "does not know are reported."
+        },
+    )
+    tag_map: str | None = field(
+        default=None, metadata={"help": 'Tags to write in place of others, as {"vvn": "vn"}, in word formats.'}
+    )
+    tag_delimiter: str = field(default="/", metadata={"help": "What stands between word and tag in word_pos files."})
+    join_names: bool = field(
+        default=False, metadata={"help": "Make one word of a surname and a given name, both tagged nr, in word_pos."}
+    )
+    entity_types: str | None = field(
+        default=None,
+        metadata={"help": 'Entity types of the tags and brackets of word_pos files, as {"nr": "PER", "nt": "ORG"}.'},
     )
     token_column: str | None = field(
         default=None, metadata={"help": "Column of the tokens: a number from 0 in files, a name in data sets."}
     )
     tag_column: str | None = field(
-        default=None, metadata={"help": "Column of the tags: a number (-1 the last) in files, a name in data sets."}
+        default=None,
+        metadata={
+            "help": "Column of the tags: a number (-1 the last) in column files, a name in data sets, upos or xpos in "
+            "conllu files."
+        },
     )
     file_scheme: Literal["auto", "none", "iob1", "iob2", "bioes", "bmes", "bilou"] = field(
         default="auto", metadata={"help": "Tagging scheme of the data."}
@@ -319,6 +363,30 @@ def _differences(group: Any) -> dict[str, Any]:
             is_path = isinstance(value, str) and Path(value).is_absolute()
             found[argument.name] = Path(value).name if is_path else value
     return found
+
+
+def read_json_object(text: str | None, name: str) -> dict[str, str] | None:
+    """Read an argument that maps names to names.
+
+    Args:
+        text: JSON object, or None.
+        name: Name of the argument, for messages.
+
+    Returns:
+        The dictionary; None without `text`.
+
+    Raises:
+        ValueError: If it is no object of strings.
+    """
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(other, str) for other in value.values()):
+        raise ValueError(f'{name} takes names for names, {{"old": "new"}}, got {text!r}.')
+    return value
 
 
 def label_weights(text: str | None, labels: Sequence[str]) -> list[float] | None:

@@ -14,7 +14,6 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from hf_bilstm.data import decode_labels
 from hf_bilstm.data.encoding import IGNORED
 from hf_bilstm.metrics.errors import WRONG_BOUNDARY, pair_errors
 from hf_bilstm.metrics.scores import check_lengths, strict_spans
@@ -22,7 +21,7 @@ from hf_bilstm.models.tagging_schemes import Span
 from hf_bilstm.training.confidence import span_posteriors
 from hf_bilstm.training.error_page import Sentence, render_errors
 from hf_bilstm.training.plots import plot_confusion_matrix, plot_length_curve
-from hf_bilstm.training.scoring import predict_label_ids
+from hf_bilstm.training.scoring import decode_for_task, labelled_pieces, predict_label_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -49,6 +48,7 @@ def report_tagger(
     encoded: Dataset,
     task: str,
     scores: Mapping[str, Any],
+    labels: Sequence[str] | None = None,
 ) -> list[Path]:
     """Tag a data set and report the errors.
 
@@ -60,16 +60,18 @@ def report_tagger(
         encoded: The same, as `encode_dataset` makes it.
         task: The recipe's task.
         scores: What `evaluate_tagger` gave.
+        labels: Labels that the data was encoded with; the model's when None.
 
     Returns:
         The files written.
     """
     given = [np.asarray(labels) for labels in encoded["labels"]]
     best = predict_label_ids(model, tokenizer, encoded)
-    id2label = dict(enumerate(model.config.labels))
-    gold = decode_labels(given, id2label)
-    predicted = decode_labels([np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)], id2label)
-    pieces = [_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]
+    id2label = dict(enumerate(labels or model.config.labels))
+    gold = decode_for_task(task, given, id2label)
+    best = [np.where(g == IGNORED, IGNORED, b) for g, b in zip(given, best, strict=True)]
+    predicted = decode_for_task(task, best, id2label)
+    pieces = [labelled_pieces(*row, tokenizer) for row in zip(data["tokens"], encoded["labels"], strict=True)]
     wanted = [
         [span for error in sentence.errors for span in (error.gold, error.predicted) if span is not None]
         for sentence in _read(pieces, gold, predicted, task)
@@ -251,16 +253,6 @@ def _read(
         )
         sentences.append(Sentence(words, gold, predicted, pair_errors(gold, predicted)))
     return sentences
-
-
-def _pieces(tokens: list[str], labels: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Cut tokens as the tokenizer does, and keep the pieces that have a label."""
-    pieces = tokens
-    if len(tokens) != len(labels):
-        encoding = tokenizer(tokens, is_split_into_words=True, return_offsets_mapping=True, truncation=False)
-        owners, offsets = encoding.word_ids(), encoding["offset_mapping"]
-        pieces = ["" if i is None else tokens[i][slice(*part)] for i, part in zip(owners, offsets, strict=True)]
-    return [piece for piece, label in zip(pieces, labels, strict=True) if label != IGNORED]
 
 
 def _tally(sentence: Sentence) -> tuple[int, int, int]:

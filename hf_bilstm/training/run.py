@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,13 @@ from transformers import (
 from transformers.utils import logging
 
 from hf_bilstm import deploy
-from hf_bilstm.data import encode_dataset, label_list
+from hf_bilstm.data import encode_dataset, label_list, words_of
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
 from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
+from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
+from hf_bilstm.tagsets import describe_tags
 from hf_bilstm.training.arguments import (
     RECIPE_FILE,
     RESULTS_FILE,
@@ -47,7 +50,15 @@ from hf_bilstm.training.card_measures import describe_data, library_versions, me
 from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.reports import report_tagger
-from hf_bilstm.training.scoring import evaluate_tagger, keep_best_labels, main_metric, make_compute_metrics
+from hf_bilstm.training.scoring import (
+    evaluate_tagger,
+    is_segmentation,
+    keep_best_labels,
+    labels_for_scoring,
+    main_metric,
+    make_compute_metrics,
+    write_training_words,
+)
 from hf_bilstm.training.splits import load_split, require_split
 from hf_bilstm.training.trainer import TaggerTrainer
 
@@ -58,6 +69,7 @@ logger = logging.get_logger(__name__)
 
 # What serves the model on Inference Endpoints, copied from deploy/.
 SERVING_FILES = ("handler.py", "requirements.txt")
+TRAINING_WORDS_FILE = "training_words.txt"
 # Fields that fix the shapes of a checkpoint's encoder.
 _SHAPES = (
     "embedding_size",
@@ -96,10 +108,16 @@ def train(recipe: Recipe) -> dict[str, Any]:
     results: dict[str, Any] = {"training": output.metrics, "parameters": model.num_parameters()}
     test_data = load_split(arguments, "test")  # looked at once, after everything is chosen
     encoded = {} if validation_data is None else {"validation": trainer.eval_dataset}
+    labels = model.config.labels
     if test_data is not None:
-        encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(model.config.labels)["label2id"])
+        labels = labels_for_scoring(arguments.task, labels, test_data)
+        encoded["test"] = encode_dataset(test_data, tokenizer, _label_maps(labels)["label2id"])
+    tagged = {"validation": validation_data, "test": test_data}
+    training_words = words_of(train_data) if is_segmentation(arguments.task) else None
     for split, dataset in encoded.items():
-        results[split] = evaluate_tagger(model, tokenizer, dataset, arguments.task)
+        results[split] = evaluate_tagger(
+            model, tokenizer, dataset, arguments.task, tagged[split], training_words, labels
+        )
     splits = {"train": train_data, "validation": validation_data, "test": test_data}
     plain = model.config.tagging_scheme == "none"
     results["data"] = describe_data(splits, plain, text_separator(tokenizer), recipe.card.examples)
@@ -108,12 +126,12 @@ def train(recipe: Recipe) -> dict[str, Any]:
     results["versions"] = library_versions()
     results["sources"] = name_sources(recipe)
     folder = Path(training.output_dir or ".")
-    save(folder, recipe, model, tokenizer, results)
+    save(folder, recipe, model, tokenizer, results, training_words)
     if find_spec("matplotlib"):  # the report says what is missing without it
         plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), folder / "learning_curve.png")
     reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
     if data is not None:
-        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported])
+        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported], labels)
     trainer.card.facts = recipe_facts(recipe, results)
     trainer.card.facts.repository = trainer.hub_model_id or training.hub_model_id
     write_model_card(folder, model, tokenizer, trainer.card.facts)  # last, for it shows the pictures
@@ -157,6 +175,7 @@ def build(
         for name, value in vars(recipe.model).items()
         if value is not None and name not in ("model_name_or_path", "label_weights")
     }
+    settings |= _tagset_fields(recipe.data, labels)
     if recipe.model.model_name_or_path:
         return _fine_tuned(recipe, labels, settings)
     tokenizer = _new_tokenizer(recipe.data, train_data)
@@ -210,7 +229,12 @@ def make_trainer(
 
 
 def save(
-    folder: Path, recipe: Recipe, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, results: dict[str, Any]
+    folder: Path,
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    results: dict[str, Any],
+    training_words: Collection[str] | None = None,
 ) -> None:
     """Write model, tokenizer, the code of all, recipe and results; a crash on the way leaves what was there before.
 
@@ -220,6 +244,7 @@ def save(
         model: The trained model.
         tokenizer: Its tokenizer.
         results: Contents of all_results.json.
+        training_words: Contents of training_words.txt, for segmentation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
@@ -230,6 +255,8 @@ def save(
         text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
         Path(unfinished, RECIPE_FILE).write_text(text, encoding="utf-8")
         Path(unfinished, RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
+        if training_words is not None:
+            write_training_words(training_words, Path(unfinished, TRAINING_WORDS_FILE))
         for file in sorted(Path(unfinished).iterdir()):
             os.replace(file, folder / file.name)
 
@@ -264,13 +291,22 @@ def _fine_tuned(
         f"{name} has the labels {', '.join(config.labels)}, the data {', '.join(labels)}: the encoder is kept, the "
         f"head and its transitions start anew."
     )
-    settings = {**settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
+    unknown = {"tagset": None, "tag_meanings": None, "tag_mappings": None}  # of the new labels, unless the recipe says
+    settings = {**unknown, **settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
     for key, value in settings.items():
         setattr(config, key, value)
     model = AutoModelForTokenClassification.from_config(config)
     encoder = AutoModel.from_pretrained(name)
     model.base_model.load_state_dict(encoder.state_dict())
     return tokenizer, model
+
+
+def _tagset_fields(arguments: DataArguments, labels: list[str]) -> dict[str, Any]:
+    """Give the config's fields that explain and map parts of speech."""
+    if arguments.tagset is None or arguments.task not in ("pos", "segmentation_pos"):
+        return {}
+    tags = labels if arguments.task == "pos" else [split_tag(label)[1] for label in labels if label.startswith("B-")]
+    return describe_tags(tags, arguments.tagset)
 
 
 def _label_maps(labels: list[str]) -> dict[str, Any]:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hf_bilstm.data import load_sample, load_tagged_dataset, read_columns
-from hf_bilstm.training.arguments import DataArguments
+from hf_bilstm.data import (
+    load_sample,
+    load_tagged_dataset,
+    read_columns,
+    read_conllu,
+    read_segmented,
+    read_word_pos,
+)
+from hf_bilstm.data.word_pos import ENTITY_TYPES
+from hf_bilstm.models.tagging_schemes import OUTSIDE, split_tag
+from hf_bilstm.tagsets import report_unknown_tags
+from hf_bilstm.training.arguments import DataArguments, read_json_object
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,9 +40,10 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
         FileNotFoundError: If a file is missing.
     """
     if arguments.dataset in SAMPLE_LANGUAGES:
-        return load_sample(split, arguments.task, SAMPLE_LANGUAGES[arguments.dataset])
+        dataset = load_sample(split, arguments.task, SAMPLE_LANGUAGES[arguments.dataset])
+        return _check_tags(dataset, arguments, f"{arguments.dataset} ({split})")
     if arguments.dataset:
-        return load_tagged_dataset(
+        dataset = load_tagged_dataset(
             arguments.dataset,
             split=split,
             token_column=arguments.token_column or "tokens",
@@ -41,6 +52,7 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
             file_scheme=arguments.file_scheme,
             repair=arguments.repair,
         )
+        return _check_tags(dataset, arguments, f"{arguments.dataset} ({split})")
     names = {name: getattr(arguments, f"{name}_file") for name in SPLITS}
     if not any(names.values()):
         raise ValueError(
@@ -49,14 +61,20 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
         )
     if names[split] is None:
         return None
-    return read_columns(
-        Path(arguments.data_dir or ".") / names[split],
+    path = Path(arguments.data_dir or ".") / names[split]
+    if arguments.data_format != "columns":
+        return _read_words(arguments, path, split)
+    if getattr(arguments, f"{split}_select"):
+        raise ValueError(f"{split}_select needs data_format 'segmented', 'word_pos' or 'conllu', not 'columns'.")
+    dataset = read_columns(
+        path,
         token_column=_column_number(arguments.token_column, "token_column", 0),
         tag_column=_column_number(arguments.tag_column, "tag_column", -1),
         encoding=arguments.encoding,
         file_scheme=arguments.file_scheme,
         repair=arguments.repair,
     )
+    return _check_tags(dataset, arguments, str(path))
 
 
 def require_split(arguments: DataArguments, split: str) -> Dataset:
@@ -64,6 +82,48 @@ def require_split(arguments: DataArguments, split: str) -> Dataset:
     dataset = load_split(arguments, split)
     if dataset is None:
         raise ValueError(f"The recipe names no {split} data: set {split}_file.")
+    return dataset
+
+
+def _read_words(arguments: DataArguments, path: Path, split: str) -> Dataset:
+    """Read a file of one of the formats that have whole words."""
+    options: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in (
+            "task",
+            "encoding",
+            "granularity",
+            "white_space",
+            "split_sentences",
+            "max_sentence_length",
+            "tagset",
+        )
+    }
+    options["select"] = getattr(arguments, f"{split}_select")
+    options["tag_map"] = read_json_object(arguments.tag_map, "tag_map")
+    if arguments.data_format == "segmented":
+        return read_segmented(path, **options)
+    if arguments.data_format == "conllu":
+        return read_conllu(path, tag_column=arguments.tag_column or "upos", **options)
+    return read_word_pos(
+        path,
+        delimiter=arguments.tag_delimiter,
+        join_names=arguments.join_names,
+        entity_types=read_json_object(arguments.entity_types, "entity_types") or ENTITY_TYPES,
+        repair=arguments.repair,
+        **options,
+    )
+
+
+def _check_tags(dataset: Dataset, arguments: DataArguments, source: str) -> Dataset:
+    """Report the parts of speech that the recipe's tag set does not know; the readers of words do so themselves."""
+    if arguments.tagset and arguments.task in ("pos", "segmentation_pos"):
+        rows = ((f"{source}, sentence {number}", tags) for number, tags in enumerate(dataset["tags"]))
+        plain = arguments.task == "pos"
+        report_unknown_tags(
+            ((tag if plain else split_tag(tag)[1], place) for place, tags in rows for tag in tags if tag != OUTSIDE),
+            arguments.tagset,
+        )
     return dataset
 
 

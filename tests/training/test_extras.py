@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 from datasets import IterableDataset
 from safetensors.torch import load_file

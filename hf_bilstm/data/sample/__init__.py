@@ -11,15 +11,15 @@ follows:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_bilstm.data.normalization import WORD_LABEL, to_dataset
 from hf_bilstm.data.text_files import read_lines
-from hf_bilstm.models.tagging_schemes import Span, spans_to_tags
+from hf_bilstm.data.words import TASKS, WordSentence, to_task_dataset
+from hf_bilstm.models.tagging_schemes import Span
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,37 +33,31 @@ _WORD = re.compile(r"(?P<opens>\[)?(?P<word>.+)/(?P<tag>[A-Za-z]+)(?:\](?P<type>
 
 
 @dataclass(frozen=True)
-class SampleSentence:
-    """A sentence of the built-in corpus.
+class SampleSentence(WordSentence):
+    """A sentence of the built-in corpus, with words, tags and entities.
 
     Attributes:
-        words: Its words.
-        tags: Part of speech of every word.
-        entities: Entities, over words.
         topic: What it is about.
         spaces: For every word, whether a space follows it.
     """
 
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    entities: tuple[Span, ...]
-    topic: str
-    spaces: tuple[bool, ...]
+    topic: str = ""
 
     @property
     def text(self) -> str:
         """The sentence as it is written."""
-        return "".join(word + " " * space for word, space in zip(self.words, self.spaces, strict=True))
+        return "".join(word + " " * space for word, space in zip(self.words, self.spaces or (), strict=True))
 
-    def over_characters(self, spans: tuple[Span, ...]) -> list[Span]:
+    def over_characters(self, spans: Sequence[Span]) -> list[Span]:
         """Turn spans over words into spans over the characters of `text`."""
-        ends = list(accumulate(len(word) + space for word, space in zip(self.words, self.spaces, strict=True)))
+        spaces = self.spaces or ()
+        ends = list(accumulate(len(word) + space for word, space in zip(self.words, spaces, strict=True)))
         starts = [0, *ends]
-        return [Span(span.label, starts[span.start], ends[span.end - 1] - self.spaces[span.end - 1]) for span in spans]
+        return [Span(span.label, starts[span.start], ends[span.end - 1] - spaces[span.end - 1]) for span in spans]
 
-    def word_spans(self, labels: tuple[str, ...]) -> list[Span]:
+    def word_spans(self, labels: Sequence[str]) -> list[Span]:
         """Give every word its span over characters, with its own label."""
-        return self.over_characters(tuple(Span(label, i, i + 1) for i, label in enumerate(labels)))
+        return self.over_characters([Span(label, i, i + 1) for i, label in enumerate(labels)])
 
 
 def load_sample(split: str, task: str = "ner", language: str = "zh") -> Dataset:
@@ -105,7 +99,9 @@ def for_task(sentences: list[SampleSentence], task: str, language: str = "zh") -
     tasks = _TASKS[_known(language)]
     if task not in tasks:
         raise ValueError(f"The sample ({language}) has no task {task!r}; it has {', '.join(map(repr, tasks))}.")
-    return tasks[task](sentences)
+    if task == "classification":
+        return _classification(sentences)
+    return to_task_dataset(sentences, task, granularity="char" if language == "zh" else "word")
 
 
 def read_sample_file(path: str | Path, language: str = "zh") -> list[SampleSentence]:
@@ -167,21 +163,7 @@ def _parse(line: str, spaced: bool, where: str) -> SampleSentence:
     if start is not None:
         raise ValueError(f"{where}: the entity that starts at {words[start]!r} is not closed. Write ']' and its type.")
     spaces[-1] = False
-    return SampleSentence(tuple(words), tuple(tags), tuple(entities), topic, tuple(spaces))
-
-
-def _characters(sentences: list[SampleSentence], spans_of: Callable[[SampleSentence], list[Span]]) -> Dataset:
-    tags = [spans_to_tags(spans_of(sentence), len(sentence.text), "iob2") for sentence in sentences]
-    return to_dataset([list(sentence.text) for sentence in sentences], tags)
-
-
-def _entities_over_words(sentences: list[SampleSentence]) -> Dataset:
-    tags = [spans_to_tags(sentence.entities, len(sentence.words), "iob2") for sentence in sentences]
-    return to_dataset([list(sentence.words) for sentence in sentences], tags)
-
-
-def _parts_of_speech(sentences: list[SampleSentence]) -> Dataset:
-    return to_dataset([list(s.words) for s in sentences], [list(s.tags) for s in sentences])
+    return SampleSentence(tuple(words), tuple(tags), tuple(entities), tuple(spaces), place=where, topic=topic)
 
 
 def _classification(sentences: list[SampleSentence]) -> Dataset:
@@ -192,13 +174,4 @@ def _classification(sentences: list[SampleSentence]) -> Dataset:
     )
 
 
-_TASKS: dict[str, dict[str, Callable[[list[SampleSentence]], Dataset]]] = {
-    "zh": {
-        "ner": lambda sentences: _characters(sentences, lambda s: s.over_characters(s.entities)),
-        "segmentation": lambda sentences: _characters(sentences, lambda s: s.word_spans((WORD_LABEL,) * len(s.words))),
-        "segmentation_pos": lambda sentences: _characters(sentences, lambda s: s.word_spans(s.tags)),
-        "pos": _parts_of_speech,
-        "classification": _classification,
-    },
-    "en": {"ner": _entities_over_words, "pos": _parts_of_speech, "classification": _classification},
-}
+_TASKS = {"zh": (*TASKS, "classification"), "en": ("ner", "pos", "classification")}
