@@ -18,6 +18,7 @@ from .configuration_bilstm import BiLstmConfig
 from .crf import FORBIDDEN_LOGIT, LinearChainCrf
 from .embeddings import BiLstmEmbeddings
 from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
+from .lexicon import LexiconFeatures
 from .partition import FORBIDDEN
 from .recurrence import BiRecurrentEncoder, Compaction
 from .tagging_schemes import OUTSIDE, split_tag
@@ -101,9 +102,9 @@ class BiLstmPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, LinearChainCrf):
-            for parameter in module.parameters(recurse=False):
-                init.zeros_(parameter)
+        elif isinstance(module, (BiLstmEmbeddings, LexiconFeatures, LinearChainCrf)):
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                init.zeros_(tensor)
 
 
 def _to_integers(ids: Tensor, name: str) -> Tensor:
@@ -167,7 +168,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the token embeddings."""
-        self.embeddings.token_embeddings = value
+        self.embeddings.replace_token_embeddings(value)
 
     def forward(
         self,

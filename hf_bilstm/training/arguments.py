@@ -16,8 +16,15 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 
-# Set from the tokenizer and the labels, never by hand; label_weights is given by label instead.
-_DERIVED_FIELDS = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id", "label_weights"}
+# Set from the tokenizer, the labels and the words, never by hand; label_weights is given by label instead.
+_DERIVED_FIELDS = {
+    "vocab_size",
+    "pad_token_id",
+    "unk_token_id",
+    "white_space_token_id",
+    "label_weights",
+    "lexicon_size",
+}
 
 
 def _model_arguments() -> type:
@@ -84,6 +91,13 @@ class DataArguments:
     )
     min_frequency: int = field(
         default=1, metadata={"help": "Times a token must occur in the training data to enter the vocabulary."}
+    )
+    lexicon_file: str | None = field(
+        default=None,
+        metadata={"help": "Words that join those of the training data in the lexicon: `word [frequency]` a line."},
+    )
+    lexicon_min_frequency: int = field(
+        default=1, metadata={"help": "Times a word must occur in the training data to enter the lexicon."}
     )
 
 

@@ -32,6 +32,7 @@ from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.training.arguments import DataArguments, Recipe, describe_recipe, label_weights
 from hf_bilstm.training.callbacks import EmaCallback
+from hf_bilstm.training.lexicon import learn_lexicon
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.reports import report_tagger
 from hf_bilstm.training.scoring import evaluate_tagger, keep_best_labels, main_metric, make_compute_metrics
@@ -50,6 +51,9 @@ _SHAPES = (
     "embedding_size",
     "bigram_buckets",
     "bigram_embedding_size",
+    "character_type_embedding_size",
+    "lexicon_embedding_size",
+    "lexicon_max_length",
     "hidden_size",
     "num_hidden_layers",
     "rnn_type",
@@ -137,6 +141,9 @@ def build(
         return _fine_tuned(recipe, labels, settings)
     tokenizer = _new_tokenizer(recipe.data, train_data)
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    lexicon = None
+    if settings.get("lexicon_embedding_size"):
+        lexicon = learn_lexicon(train_data, tokenizer, recipe.data.lexicon_min_frequency, recipe.data.lexicon_file)
     config = BiLstmConfig(
         **{"tagging_scheme": "bioes" if marks_spans else "none", **settings},
         **_label_maps(labels),
@@ -145,8 +152,14 @@ def build(
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
         white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
+        lexicon_size=len(lexicon.trie.keys) if lexicon else 0,
     )
-    return tokenizer, BiLstmForTokenClassification(config)
+    model = BiLstmForTokenClassification(config)
+    embeddings = model.bilstm.embeddings
+    embeddings.fill_character_types(tokenizer.get_vocab())
+    if embeddings.lexicon and lexicon:
+        embeddings.lexicon.fill(*lexicon)
+    return tokenizer, model
 
 
 def make_trainer(
