@@ -164,12 +164,19 @@ def predict(arguments: Sequence[str]) -> None:
     parser.add_argument("model", help="folder or Hub id of a tagger")
     parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
     parser.add_argument("--batch_size", type=int, default=32, help="sentences a batch (default: 32)")
+    parser.add_argument(
+        "--dictionary", metavar="FILE", help="words that count beside the model's scores: `word [weight] [tag]` a line"
+    )
+    parser.add_argument("--force", action="store_true", help="let nothing overrule the dictionary")
     own = parser.parse_args(arguments)
+    if own.force and not own.dictionary:
+        raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
 
-    from hf_bilstm import TaggingPipeline
+    from hf_bilstm import TaggingPipeline, UserDictionary
 
+    dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
     model, tokenizer = _load(own.model)
-    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size)
+    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size, dictionary=dictionary)
     texts = list(_read_lines(own.file))
     for text, entities in zip(texts, tagger(text for text in texts), strict=True):
         print(json.dumps({"text": text, "entities": entities}, ensure_ascii=False))

@@ -43,6 +43,8 @@ class BiLstmConfig(PreTrainedConfig):
             weights.
         white_space_token_id: Id of a token at which only `O` is legal, and nowhere else (word segmentation); None when
             there is no such token.
+        dictionary_nodes: Nodes of the trie of the user dictionary that is saved with the model, 0 for none.
+        dictionary_profiles: Different ways in which its words count.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the unknown token.
 
@@ -76,6 +78,8 @@ class BiLstmConfig(PreTrainedConfig):
     tagging_scheme: Literal["none", "iob2", "bioes", "bmes"] = "none"
     label_weights: list[float | int] | None = None
     white_space_token_id: int | None = None
+    dictionary_nodes: int = 0
+    dictionary_profiles: int = 0
     pad_token_id: int | None = 0
     unk_token_id: int | None = 1
 
@@ -122,6 +126,8 @@ class BiLstmConfig(PreTrainedConfig):
             ("character_type_embedding_size", "character types"),
             ("lexicon_embedding_size", "lexicon"),
             ("lexicon_size", "lexicon"),
+            ("dictionary_nodes", "dictionary"),
+            ("dictionary_profiles", "dictionary"),
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (no {what}) or more, got {getattr(self, name)}.")

@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_bilstm import BiLstmConfig
 from .crf import FORBIDDEN_LOGIT, LinearChainCrf
+from .dictionary import DictionaryScores, UserDictionary, bind_dictionary
 from .embeddings import BiLstmEmbeddings
 from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
 from .lexicon import LexiconFeatures
@@ -68,7 +69,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
     config: BiLstmConfig
     base_model_prefix = "bilstm"
     main_input_name = "input_ids"
-    _keep_in_fp32_modules_strict = {"crf"}  # noqa: RUF012
+    _keep_in_fp32_modules_strict = {"crf", "dictionary.weights"}  # noqa: RUF012
 
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__(config)
@@ -102,7 +103,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, (BiLstmEmbeddings, LexiconFeatures, LinearChainCrf)):
+        elif isinstance(module, (BiLstmEmbeddings, LexiconFeatures, DictionaryScores, LinearChainCrf)):
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 init.zeros_(tensor)
 
@@ -235,6 +236,11 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         self.bilstm = BiLstmModel(config)
         self.classifier = nn.Linear(self.bilstm.output_size, len(space.states))
         self.crf = LinearChainCrf(space, learned=config.use_crf)
+        self.dictionary: DictionaryScores | None = None
+        if config.dictionary_nodes:
+            self.dictionary = DictionaryScores(
+                space, config.tagging_scheme, config.dictionary_nodes, config.dictionary_profiles
+            )
         self.post_init()
 
     def forward(
@@ -278,6 +284,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             by_label = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
             logits = by_label.masked_fill(~compaction.mask[:, :, None], 0.0)
         else:
+            legal = self._consult_dictionary(legal, input_ids, compaction.lengths)
             marginals = self.crf.max_marginals(legal, compaction.lengths)
             logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
         hidden_states = encoded.hidden_states and tuple(compaction.scatter(x) for x in encoded.hidden_states)
@@ -307,6 +314,29 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
                 f"Pass id2label and label2id to from_pretrained instead, with ignore_mismatched_sizes=True."
             )
         super().save_pretrained(*args, **kwargs)
+
+    def set_dictionary(self, dictionary: UserDictionary | None, tokenizer: Any = None) -> None:
+        """Give the model a user dictionary of its own, which decoding consults and `save_pretrained` saves.
+
+        Args:
+            dictionary: The words; None takes the model's dictionary away.
+            tokenizer: The model's tokenizer, which is needed with a dictionary.
+
+        Raises:
+            ValueError: If an entry is none of the model's, or holds a character that is not in its vocabulary.
+        """
+        self.dictionary = None
+        if dictionary is not None:
+            bound = bind_dictionary(dictionary, tokenizer, self.crf.space, self.config)
+            if bound.new_ids:
+                raise ValueError(
+                    f"{', '.join(map(repr, list(bound.new_ids)[:5]))} of the dictionary: the model's vocabulary lacks "
+                    f"{len(bound.new_ids)} such tokens, and their ids are all the same to it. Take the words out, or "
+                    f"give the dictionary to TaggingPipeline, which looks at the text."
+                )
+            self.dictionary = bound.scores.to(self.device)
+        self.config.dictionary_nodes = 0 if self.dictionary is None else len(self.dictionary.keys)
+        self.config.dictionary_profiles = 0 if self.dictionary is None else len(self.dictionary.forced)
 
     @torch.no_grad()
     def posteriors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -367,7 +397,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         input_ids = compaction.compact(input_ids)
         encoded = self.bilstm(input_ids, compaction.mask, return_dict=True)
         emissions = self.classifier(encoded.last_hidden_state).float()
-        return compaction, input_ids, self._forbid_at_white_space(emissions, input_ids)
+        emissions = self._forbid_at_white_space(emissions, input_ids)
+        return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 
     def _is_white_space(self, input_ids: Tensor) -> Tensor:
         white_space = self.config.white_space_token_id
@@ -380,6 +411,10 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         outside = torch.tensor([state == OUTSIDE for state in self.crf.space.states], device=emissions.device)
         white = self._is_white_space(input_ids)
         return emissions.masked_fill(white[:, :, None] != outside, FORBIDDEN)
+
+    def _consult_dictionary(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Let the words of the model's own dictionary count, if it has one."""
+        return emissions if self.dictionary is None else self.dictionary(emissions, input_ids, lengths)
 
     def _check_labels(self, labels: Tensor, compaction: Compaction, input_ids: Tensor) -> Tensor:
         """Compact labels, drop those of padding, and let an `I-X` that continues nothing start its span."""

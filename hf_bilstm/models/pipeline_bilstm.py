@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
 
+from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
 from .tokenizer_backend import WHITE_SPACE
+from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
 # Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
@@ -43,6 +45,7 @@ class _Options:
     return_words: bool = False
     is_split_into_words: bool = False
     delimiter: str = " "
+    dictionary: Any = None  # a UserDictionary, and then the same bound to the model
 
 
 class _Row(NamedTuple):
@@ -85,6 +88,7 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "return_words": (lambda value: isinstance(value, bool), "True or False"),
     "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
     "delimiter": (lambda value: isinstance(value, str), "a string"),
+    "dictionary": (lambda value: value is None or isinstance(value, UserDictionary), "None or a UserDictionary"),
 }
 
 
@@ -109,6 +113,8 @@ class TaggingPipeline(TokenClassificationPipeline):
     Raises:
         ValueError: If the model is no BiLSTM tagger, or an option is wrong.
     """
+
+    _bound: tuple[UserDictionary, BoundDictionary] | None = None
 
     def check_model_type(self, supported_models: Any) -> None:
         """Refuse models of other kinds.
@@ -165,7 +171,16 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
                 f"it every token comes with its label."
             )
-        return options
+        return replace(options, dictionary=options.dictionary and self._bind(options.dictionary))
+
+    def _bind(self, dictionary: UserDictionary) -> BoundDictionary:
+        """Make a dictionary ready for the model; the last one is kept."""
+        if self._bound is None or self._bound[0] is not dictionary:
+            model: Any = self.model
+            bound = bind_dictionary(dictionary, self.tokenizer, model.crf.space, model.config)
+            bound.scores.to(model.device)
+            self._bound = (dictionary, bound)
+        return self._bound[1]
 
     def __call__(  # type: ignore[override]
         self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -191,6 +206,7 @@ class TaggingPipeline(TokenClassificationPipeline):
                 is_split_into_words: Whether inputs are tokens. `start` and `end` then count in the text they make
                     when joined by `delimiter`.
                 delimiter: What stands between tokens, " " unless given.
+                dictionary: A `UserDictionary`, whose words count beside the model's scores.
 
         Returns:
             The result for one text, a list of them for several, or a generator, in the order of the inputs.
@@ -305,7 +321,11 @@ class TaggingPipeline(TokenClassificationPipeline):
         with torch.inference_mode():
             taggings = self._decode(rows, options)
         if options.return_words:
-            return [_write_words(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
+            # White space that is a token is in a word only where a dictionary says so.
+            white_space_parts = self.model.config.white_space_token_id is None
+            return [
+                _write_words(row, spans, white_space_parts) for row, ((_, spans),) in zip(rows, taggings, strict=True)
+            ]
         if options.scheme is not None:
             return [_write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.n_best is None:
@@ -324,6 +344,10 @@ class TaggingPipeline(TokenClassificationPipeline):
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(model.device)
         compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(model.device), mask)
+        if options.dictionary is not None:
+            self._find_new_tokens(rows, input_ids, options.dictionary)
+            ids = torch.from_numpy(input_ids).to(model.device)
+            emissions = options.dictionary.scores(emissions, ids, compaction.lengths)
         if options.n_best is None:
             paths = model.crf.viterbi(emissions, compaction.lengths)[0][:, None]  # (B, 1, T)
             log_probabilities = np.zeros((len(rows), 1))  # nobody asks for them
@@ -362,6 +386,15 @@ class TaggingPipeline(TokenClassificationPipeline):
             ]
             for i in range(len(rows))
         ]
+
+    def _find_new_tokens(self, rows: list[_Row], input_ids: np.ndarray, dictionary: BoundDictionary) -> None:
+        """Tell apart, in place, the unknown tokens that a dictionary knows."""
+        if not dictionary.new_ids:
+            return
+        for place, token in np.argwhere(input_ids == self.tokenizer.unk_token_id).tolist():  # type: ignore[union-attr]
+            start, stop = rows[place].offsets[token]
+            text = fold_text(rows[place].text[start:stop], self.tokenizer)
+            input_ids[place, token] = dictionary.new_ids.get(text, input_ids[place, token])
 
 
 def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
@@ -420,9 +453,11 @@ def _write_tags(row: _Row, spans: _Spans, scheme: str) -> list[dict[str, Any]]:
     ]
 
 
-def _write_words(row: _Row, spans: _Spans) -> list[str]:
+def _write_words(row: _Row, spans: _Spans, white_space_parts: bool) -> list[str]:
     pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
-    return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+    if white_space_parts:
+        return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+    return [piece for piece in pieces if piece.strip(WHITE_SPACE)]
 
 
 __all__ = ["TaggingPipeline"]

@@ -42,24 +42,20 @@ def read_word_list(path: str | Path) -> list[WordListEntry]:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert the file.") from error
-    return [
-        _read_line(f"{path}, line {number}", number, line)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip(WHITE_SPACE)
-    ]
-
-
-def _read_line(where: str, number: int, line: str) -> WordListEntry:
-    word, *fields = [field.strip(WHITE_SPACE) for field in line.split("\t")] if "\t" in line else line.split()
-    fields = [field for field in fields if field]
-    value = _read_number(fields[0]) if fields else None
-    tags = fields if value is None else fields[1:]
-    if not word or len(tags) > 1 or (value is not None and not math.isfinite(value)):
-        raise ValueError(
-            f"{where}: {line.strip()!r} is not `word [number] [tag]`. Where a word holds spaces, part the fields by "
-            "tabs: a tab after the word, even if nothing follows."
-        )
-    return WordListEntry(number, word, value, tags[0] if tags else None)
+    entries = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip(WHITE_SPACE):
+            word, *fields = [field.strip(WHITE_SPACE) for field in line.split("\t")] if "\t" in line else line.split()
+            fields = [field for field in fields if field]
+            value = _read_number(fields[0]) if fields else None
+            tags = fields if value is None else fields[1:]
+            if not word or len(tags) > 1 or (value is not None and not math.isfinite(value)):
+                raise ValueError(
+                    f"{path}, line {number}: {line.strip()!r} is not `word [number] [tag]`. Where a word holds "
+                    f"spaces, part the fields by tabs: a tab after the word, even if nothing follows."
+                )
+            entries.append(WordListEntry(number, word, value, tags[0] if tags else None))
+    return entries
 
 
 def _read_number(field: str) -> float | None:
@@ -67,6 +63,20 @@ def _read_number(field: str) -> float | None:
         return float(field)
     except ValueError:
         return None
+
+
+def fold_text(text: str, tokenizer: Any) -> str:
+    """Fold a text as a tokenizer does before it looks tokens up.
+
+    Args:
+        text: The text.
+        tokenizer: A `BiLstmTokenizer`, or what a generic class reads from its files.
+
+    Returns:
+        The folded text.
+    """
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return normalizer.normalize_str(text) if normalizer else text
 
 
 def split_words(words: Iterable[str], tokenizer: Any) -> Iterator[list[str]]:
@@ -80,14 +90,13 @@ def split_words(words: Iterable[str], tokenizer: Any) -> Iterator[list[str]]:
         The tokens of each word. Those not in the vocabulary keep their text.
     """
     backend = tokenizer.backend_tokenizer
-    normalize = backend.normalizer.normalize_str if backend.normalizer else str
     options = read_options(backend)
     if options["granularity"] == "word":
         for word in words:
-            yield [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(normalize(word))]
+            yield [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str(fold_text(word, tokenizer))]
         return
     # A folding looks at nothing but the one character that it replaces: each is folded once.
-    folded = _Memory(normalize)
+    folded = _Memory(lambda character: fold_text(character, tokenizer))
     run = " " if options["white_space"] == "token" else ""
     for word in words:
         yield [folded[character] for character in _WHITE_SPACE_RUN.sub(run, word)]

@@ -24,6 +24,8 @@ _DERIVED_FIELDS = {
     "white_space_token_id",
     "label_weights",
     "lexicon_size",
+    "dictionary_nodes",
+    "dictionary_profiles",
 }
 
 

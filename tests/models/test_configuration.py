@@ -24,6 +24,8 @@ LABELS = {0: "O", 1: "B-X", 2: "I-X"}
         ("character_type_embedding_size", -1, ["0 (no character types) or more", "-1"]),
         ("lexicon_embedding_size", -1, ["0 (no lexicon) or more", "-1"]),
         ("lexicon_size", -1, ["0 (no lexicon) or more", "-1"]),
+        ("dictionary_nodes", -1, ["0 (no dictionary) or more", "-1"]),
+        ("dictionary_profiles", -1, ["0 (no dictionary) or more", "-1"]),
         ("lexicon_max_length", 0, ["at least 1", "0"]),
         ("lexicon_dropout", 1, ["at least 0 and below 1", "1"]),
         ("hidden_size", True, ["int", "bool"]),
