@@ -391,10 +391,14 @@ class TaggingPipeline(TokenClassificationPipeline):
         """Tell apart, in place, the unknown tokens that a dictionary knows."""
         if not dictionary.new_ids:
             return
-        for place, token in np.argwhere(input_ids == self.tokenizer.unk_token_id).tolist():  # type: ignore[union-attr]
-            start, stop = rows[place].offsets[token]
-            text = fold_text(rows[place].text[start:stop], self.tokenizer)
-            input_ids[place, token] = dictionary.new_ids.get(text, input_ids[place, token])
+        unknown: int = self.tokenizer.unk_token_id  # type: ignore[union-attr]
+        ids: dict[str, int] = {}
+        for place, token in np.argwhere(input_ids == unknown).tolist():
+            start, stop = rows[place].offsets[token].tolist()
+            text = rows[place].text[start:stop]
+            if text not in ids:
+                ids[text] = dictionary.new_ids.get(fold_text(text, self.tokenizer), unknown)
+            input_ids[place, token] = ids[text]
 
 
 def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:

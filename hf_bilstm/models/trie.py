@@ -1,8 +1,8 @@
 """A trie over token ids: where the words of a list stand in a batch, found in a few tensor operations.
 
 A trie is two tables, which is all that a checkpoint holds of it. Nodes are numbered level by level, the root being 0;
-node n is reached from its parent by a token, and `keys[n - 1]` is `parent * ID_LIMIT + token`. Children being numbered
-in the order of their parents and tokens, the keys rise, and the child of a node is found by binary search.
+node n is reached from its parent by a token, and `keys[n - 1]` is `parent * STRIDE + token`. Children being numbered in
+the order of their parents and tokens, the keys rise, and the child of a node is found by binary search.
 
 Letters in shape comments: B rows, T tokens, W words, K nodes without the root, N places where a word stands.
 """
@@ -15,10 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-# Ids are below it. With fewer than 2^31 nodes every key is below 2^53, exact in the doubles of other languages.
+# Ids are below it, and it stands for none. With fewer than 2^30 nodes every key is below 2^53, exact in the doubles of
+# other languages.
 ID_LIMIT = 2**22
+STRIDE = ID_LIMIT + 1
 
 
 class Trie(NamedTuple):
@@ -74,7 +76,7 @@ def build_trie(words: Sequence[tuple[int, ...]]) -> Trie:
     keys, values = [nodes[:0]], [nodes[:0]]
     for level in range(sizes.max(initial=0)):
         longer = np.flatnonzero(sizes > level)
-        new, places = np.unique(nodes[longer] * ID_LIMIT + ids[firsts[longer] + level], return_inverse=True)
+        new, places = np.unique(nodes[longer] * STRIDE + ids[firsts[longer] + level], return_inverse=True)
         nodes[longer] = num_nodes + 1 + places
         num_nodes += len(new)
         ends_here = sizes[longer] == level + 1
@@ -96,24 +98,21 @@ def find_words(trie: Trie, input_ids: Tensor, lengths: Tensor) -> Matches:
     Returns:
         The places, by size, then row, then start.
     """
-    num_nodes, (num_rows, width) = trie.keys.shape[0], input_ids.shape
-    device = input_ids.device
-    ids = input_ids.reshape(-1)
-    row_ends = torch.arange(num_rows, device=device) * width + lengths
-    stops = row_ends[:, None].expand(-1, width).reshape(-1)
-    starts = torch.arange(num_rows * width, device=device)
+    num_nodes, (_, width) = trie.keys.shape[0], input_ids.shape
+    positions = torch.arange(width, device=input_ids.device)
+    ids = nn.functional.pad(input_ids.masked_fill(positions >= lengths[:, None], ID_LIMIT), (0, 1), value=ID_LIMIT)
+    ids = ids.flatten()  # every row ends in an id that continues no word
+    starts = torch.arange(len(ids), device=ids.device)
     nodes = torch.zeros_like(starts)
     found = [(starts[:0], starts[:0], starts[:0])]
     size = 0
     while num_nodes and starts.numel():  # as often as the longest beginning of a word has tokens
-        inside = starts + size < stops[starts]
-        starts, nodes = starts[inside], nodes[inside]
-        wanted = nodes * ID_LIMIT + ids[starts + size]
-        places = torch.searchsorted(trie.keys, wanted)
-        exists = trie.keys[places.clamp(max=num_nodes - 1)] == wanted
+        wanted = nodes * STRIDE + ids[starts + size]
+        places = torch.searchsorted(trie.keys, wanted).clamp_(max=num_nodes - 1)
+        exists = (trie.keys[places] == wanted).nonzero().squeeze(1)
         starts, places, size = starts[exists], places[exists], size + 1
-        ends = trie.values[places] > 0
-        found.append((starts[ends], torch.full_like(starts[ends], size), places[ends]))
+        ends = trie.values[places].nonzero().squeeze(1)
+        found.append((starts[ends], torch.full_like(ends, size), places[ends]))
         nodes = places + 1
     starts, sizes, places = (torch.cat(column) for column in zip(*found, strict=True))
-    return Matches(starts // max(width, 1), starts % max(width, 1), sizes, places)
+    return Matches(starts // (width + 1), starts % (width + 1), sizes, places)

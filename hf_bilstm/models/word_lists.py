@@ -22,7 +22,7 @@ class WordListEntry(NamedTuple):
     tag: str | None
 
 
-def read_word_list(path: str | Path) -> list[WordListEntry]:
+def read_word_list(path: str | Path) -> Iterator[WordListEntry]:
     """Read a word list: `word`, `word number`, `word number tag` or `word tag` a line, in UTF-8.
 
     Where a line has a tab, tabs part its fields, and the word may hold spaces; spaces part them otherwise. Empty lines
@@ -31,7 +31,7 @@ def read_word_list(path: str | Path) -> list[WordListEntry]:
     Args:
         path: The file.
 
-    Returns:
+    Yields:
         Its entries.
 
     Raises:
@@ -42,7 +42,6 @@ def read_word_list(path: str | Path) -> list[WordListEntry]:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}; convert the file.") from error
-    entries = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip(WHITE_SPACE):
             word, *fields = [field.strip(WHITE_SPACE) for field in line.split("\t")] if "\t" in line else line.split()
@@ -54,8 +53,7 @@ def read_word_list(path: str | Path) -> list[WordListEntry]:
                     f"{path}, line {number}: {line.strip()!r} is not `word [number] [tag]`. Where a word holds "
                     f"spaces, part the fields by tabs: a tab after the word, even if nothing follows."
                 )
-            entries.append(WordListEntry(number, word, value, tags[0] if tags else None))
-    return entries
+            yield WordListEntry(number, word, value, tags[0] if tags else None)
 
 
 def _read_number(field: str) -> float | None:

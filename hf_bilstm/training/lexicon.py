@@ -83,7 +83,7 @@ def _count_spans(data: Dataset, tokenizer: PreTrainedTokenizerBase) -> Counter[t
 
 
 def _read_frequencies(word_list: str, tokenizer: PreTrainedTokenizerBase) -> Counter[tuple[int, ...]]:
-    entries = read_word_list(word_list)
+    entries = list(read_word_list(word_list))
     vocab = tokenizer.get_vocab()
     frequencies: Counter[tuple[int, ...]] = Counter()
     unknown = 0

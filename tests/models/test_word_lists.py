@@ -44,14 +44,14 @@ def test_every_form_of_a_line(tmp_path):
 def test_a_wrong_line_is_named(tmp_path, line):
     path = write(tmp_path, f"北京\n\n{line}\n")
     with pytest.raises(ValueError, match=r"words.txt, line 3: .* is not `word \[number\] \[tag\]`.*by tabs"):
-        read_word_list(path)
+        list(read_word_list(path))
 
 
 def test_a_file_that_is_not_utf8(tmp_path):
     path = tmp_path / "words.txt"
     path.write_bytes("北京\n上海".encode("gb18030"))
     with pytest.raises(ValueError, match=r"words.txt is not UTF-8 at byte 0; convert the file"):
-        read_word_list(path)
+        list(read_word_list(path))
 
 
 characters = st.sampled_from("京北aAＡ!！３3 \t\u3000İ😀龘")
