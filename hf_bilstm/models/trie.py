@@ -1,8 +1,8 @@
 """A trie over token ids: where the words of a list stand in a batch, found in a few tensor operations.
 
-A trie is two tables, which is all that a checkpoint holds of it. Nodes are numbered level by level, the root being 0;
-node n is reached from its parent by a token, and `keys[n - 1]` is `parent * STRIDE + token`. Children being numbered in
-the order of their parents and tokens, the keys rise, and the child of a node is found by binary search.
+A trie is two tables, which is all that a checkpoint holds of it. Nodes are numbered level by level, the root being 0.
+Node n is reached from its parent by a token, and `keys[n - 1]` is `parent * STRIDE + token`. As children are numbered
+in the order of their parents and tokens, the keys rise, and the child of a node is found by binary search.
 
 Letters in shape comments: B rows, T tokens, W words, K nodes without the root, N places where a word stands.
 """
