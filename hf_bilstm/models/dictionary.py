@@ -6,7 +6,7 @@ Letters in shape comments: B rows, T tokens, S states, K nodes of the trie, P pr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,8 +42,8 @@ class UserDictionary:
         >>> UserDictionary(["计算机", ("北京大学", 8.0, "ORG"), ("大学", -5.0)])
 
     Args:
-        entries: Words, or tuples `(word, weight, tag)` from whose end may be left out what `DictionaryEntry` has a
-            default for. White space around a word is dropped. A negative weight speaks against a word.
+        entries: Words, or tuples or lists `(word, weight, tag)` from whose end may be left out what `DictionaryEntry`
+            has a default for. White space around a word is dropped. A negative weight speaks against a word.
         force: Whether paths without the word are forbidden wherever it stands in a text. Of words that overlap there
             the longest is forced, then the leftmost.
 
@@ -55,13 +55,15 @@ class UserDictionary:
         ValueError: If an entry is wrong.
     """
 
-    def __init__(self, entries: Iterable[str | tuple[Any, ...]], force: bool = False) -> None:
+    def __init__(self, entries: Iterable[str | Sequence[Any]], force: bool = False) -> None:
         self.entries: list[DictionaryEntry] = []
         self.force = force
         for number, entry in enumerate(entries):
             given = (entry,) if isinstance(entry, str) else entry
-            if not isinstance(given, tuple) or not 1 <= len(given) <= 3:
-                raise ValueError(f"Entry {number} is {entry!r}: it takes a word or a tuple (word, weight, tag).")
+            if not isinstance(given, (tuple, list)) or not 1 <= len(given) <= 3:
+                raise ValueError(
+                    f"Entry {number} is {entry!r}: it takes a word, or (word, weight, tag) or less of it."
+                )
             self.entries.append(DictionaryEntry(*given))
             if fault := _find_fault(self.entries[-1], force):
                 raise ValueError(f"Entry {number}: {fault}")
@@ -184,7 +186,8 @@ class DictionaryScores(nn.Module):
         if not found.rows.numel():
             return emissions
         profiles = self.profiles[found.nodes] - 1
-        forced = self.forced[profiles]
+        counts = (self.weights[profiles] != 0).any(dim=1)  # none does where labels were replaced
+        forced = self.forced[profiles] & counts
         hidden = _inside_others(found, (self.weights[profiles] > 0).any(dim=1), emissions.shape[1])
         return self._force(self._add(emissions, found.select(~forced & ~hidden)), found.select(forced))
 

@@ -323,8 +323,11 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             tokenizer: The model's tokenizer, which is needed with a dictionary.
 
         Raises:
-            ValueError: If an entry is none of the model's, or holds a character that is not in its vocabulary.
+            ValueError: If there is no tokenizer, an entry is none of the model's, or holds a character that is not in
+                its vocabulary.
         """
+        if dictionary is not None and tokenizer is None:
+            raise ValueError("A dictionary holds texts: write set_dictionary(dictionary, tokenizer).")
         self.dictionary = None
         if dictionary is not None:
             bound = bind_dictionary(dictionary, tokenizer, self.crf.space, self.config)

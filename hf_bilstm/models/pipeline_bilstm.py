@@ -88,7 +88,10 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "return_words": (lambda value: isinstance(value, bool), "True or False"),
     "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
     "delimiter": (lambda value: isinstance(value, str), "a string"),
-    "dictionary": (lambda value: value is None or isinstance(value, UserDictionary), "None or a UserDictionary"),
+    "dictionary": (
+        lambda value: value is None or isinstance(value, UserDictionary),
+        "None, a UserDictionary or a list of its entries",
+    ),
 }
 
 
@@ -150,6 +153,8 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"aggregation_strategy={strategy!r}: TaggingPipeline gives whole spans, as 'simple' does. Leave it "
                 f"out; scheme='iob2' gives a tag a token."
             )
+        if isinstance(options.get("dictionary"), list):
+            options["dictionary"] = UserDictionary(options["dictionary"])
         for name, value in options.items():
             if name not in _CHECKS:
                 raise ValueError(f"{name}={value!r}: the options of TaggingPipeline are {', '.join(_CHECKS)}.")
@@ -206,7 +211,7 @@ class TaggingPipeline(TokenClassificationPipeline):
                 is_split_into_words: Whether inputs are tokens. `start` and `end` then count in the text they make
                     when joined by `delimiter`.
                 delimiter: What stands between tokens, " " unless given.
-                dictionary: A `UserDictionary`, whose words count beside the model's scores.
+                dictionary: A `UserDictionary`, or a list of its entries, whose words count beside the model's scores.
 
         Returns:
             The result for one text, a list of them for several, or a generator, in the order of the inputs.

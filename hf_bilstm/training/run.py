@@ -251,6 +251,7 @@ def _fine_tuned(
         f"head and its transitions start anew."
     )
     settings = {**settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
+    settings |= {"dictionary_nodes": 0, "dictionary_profiles": 0}  # its words were spans of other labels
     for key, value in settings.items():
         setattr(config, key, value)
     model = AutoModelForTokenClassification.from_config(config)

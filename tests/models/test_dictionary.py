@@ -130,8 +130,8 @@ def test_order_and_repetition_of_entries_make_no_difference(entries, text, force
         (["b", ("a", float("nan"))], r"Entry 1: the weight of 'a' is nan"),
         ([("a", True)], r"the weight of 'a' is True"),
         ([("a", 1.0, 3)], r"the tag of 'a' is 3, but it takes None or the name of a type"),
-        ([("a", 1.0, "X", 2)], r"Entry 0 is \('a', 1.0, 'X', 2\): it takes a word or a tuple \(word, weight, tag\)"),
-        ([["a"]], r"Entry 0 is \['a'\]: it takes a word or a tuple"),
+        ([("a", 1.0, "X", 2)], r"Entry 0 is \('a', 1.0, 'X', 2\): it takes a word, or \(word, weight, tag\)"),
+        ([5], r"Entry 0 is 5: it takes a word, or"),
     ],
 )
 def test_a_wrong_entry_is_named(entries, message):
@@ -276,7 +276,9 @@ def test_a_dictionary_for_all_calls_of_a_pipeline():
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, dictionary=UserDictionary([("计算机", 12.0)]))
     assert tagger("在计算机", return_words=True) == ["在", "计算机"]
     assert tagger("在计算机", return_words=True, dictionary=None) == [*"在计算机"]
-    with pytest.raises(ValueError, match="dictionary='x': it takes None or a UserDictionary"):
+    from_json = ["学院", ["在计", 9.0], ["算", 5, "WORD"]]
+    assert tagger("在计算学院", return_words=True, dictionary=from_json) == ["在计", "算", "学院"]
+    with pytest.raises(ValueError, match="dictionary='x': it takes None, a UserDictionary or a list of its entries"):
         tagger("在计算机", dictionary="x")
 
 
@@ -370,3 +372,18 @@ def test_a_model_cannot_tell_unknown_characters_apart():
     tagger = build_segmenter()
     with pytest.raises(ValueError, match=r"'龘', '靐' of the dictionary: the model's vocabulary lacks 2 such tokens"):
         tagger.model.set_dictionary(UserDictionary(["龘靐", "计算"]), tagger.tokenizer)
+    with pytest.raises(ValueError, match=r"write set_dictionary\(dictionary, tokenizer\)"):
+        tagger.model.set_dictionary(UserDictionary(["计算"]))
+
+
+def test_new_labels_do_without_the_dictionary_of_the_old_ones(tmp_path):
+    tagger = build_segmenter()
+    tagger.model.set_dictionary(UserDictionary(["计算机"], force=True), tagger.tokenizer)
+    tagger.save_pretrained(tmp_path)
+    labels = ["O", "B-n", "I-n", "B-v", "I-v"]
+    maps = {"id2label": dict(enumerate(labels)), "label2id": {label: place for place, label in enumerate(labels)}}
+    model = AutoModelForTokenClassification.from_pretrained(tmp_path, ignore_mismatched_sizes=True, **maps)
+    ids = torch.tensor([tagger.tokenizer("在计算机")["input_ids"]])
+    posteriors = model.posteriors(ids)
+    model.set_dictionary(None)
+    assert torch.equal(posteriors, model.posteriors(ids))

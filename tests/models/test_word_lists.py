@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
 
 from hf_bilstm import BiLstmTokenizer
 from hf_bilstm.models.word_lists import read_word_list, split_words
@@ -72,6 +73,7 @@ characters = st.sampled_from("京北aAＡ!！３3 \t\u3000İ😀龘")
 )
 def test_words_are_split_as_raw_text_is(word, options):
     tokenizer = BiLstmTokenizer.from_corpus(["北京 aAＡ!！３3İ😀"], **options)
-    (tokens,) = split_words([word], tokenizer)
     vocab = tokenizer.get_vocab()
-    assert [vocab.get(token, tokenizer.unk_token_id) for token in tokens] == tokenizer(word)["input_ids"]
+    for reader in (tokenizer, PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer)):
+        (tokens,) = split_words([word], reader)
+        assert [vocab.get(token, tokenizer.unk_token_id) for token in tokens] == tokenizer(word)["input_ids"]
