@@ -10,6 +10,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from .models.configuration_bilstm import BiLstmConfig
 from .models.crf import LinearChainCrf
+from .models.dictionary import UserDictionary
 from .models.modeling_bilstm import BiLstmForTokenClassification, BiLstmModel
 from .models.pipeline_bilstm import TASK, TaggingPipeline
 from .models.tokenization_bilstm import BiLstmTokenizer
@@ -34,5 +35,6 @@ __all__ = [
     "BiLstmTokenizer",
     "LinearChainCrf",
     "TaggingPipeline",
+    "UserDictionary",
     "__version__",
 ]

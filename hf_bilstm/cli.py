@@ -170,13 +170,21 @@ def predict(arguments: Sequence[str]) -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="sentences a batch (default: 32)")
     parser.add_argument("--format", default="json", choices=("json", "words", "word_tag"), help="default: json")
     parser.add_argument("--tagset", help="tag set to print tags in, one that the model maps its tags to, such as upos")
+    parser.add_argument(
+        "--dictionary", metavar="FILE", help="words that count beside the model's scores: `word [weight] [tag]` a line"
+    )
+    parser.add_argument("--force", action="store_true", help="let nothing overrule the dictionary")
     own = parser.parse_args(arguments)
+    if own.force and not own.dictionary:
+        raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
 
-    from hf_bilstm import TaggingPipeline
+    from hf_bilstm import TaggingPipeline, UserDictionary
 
+    dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
     model, tokenizer = _load(own.model)
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
-    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, batch_size=own.batch_size, **options)
+    options |= {"batch_size": own.batch_size, "dictionary": dictionary}
+    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
     texts = list(_read_lines(own.file))
     for text, found in zip(texts, tagger(text for text in texts), strict=True):
         print(_LINES[own.format](text, found))

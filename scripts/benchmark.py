@@ -4,9 +4,9 @@
     python scripts/benchmark.py configs/resume_ner.yaml --data_dir FOLDER --output_dir outputs/benchmark --flair
 
 The recipe says where the data is; the model is the same for all contenders: characters of 100 numbers, one layer of
-200 units a direction, BIOES states under a CRF. Contenders of a table take turns, so that noise of the machine meets all
-of them; figures are medians over the rounds, ratios are medians of each round's ratio. Written are a table, results.json
-and plots. `--flair` sets up a virtual environment for Flair in the output directory.
+200 units a direction, BIOES states under a CRF. Contenders of a table take turns, so that noise of the machine meets
+all of them; figures are medians over the rounds, ratios are medians of each round's ratio. Written are a table,
+results.json and plots. `--flair` sets up a virtual environment for Flair in the output directory.
 """
 
 import sys

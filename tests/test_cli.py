@@ -58,6 +58,18 @@ def test_train_evaluate_predict(recipe_file, tmp_path):
             assert set(entity) == {"entity_group", "score", "word", "start", "end"}
 
 
+def test_predict_with_a_dictionary(trained, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("天去了 1 ORG\n", encoding="utf-8")
+    done = run("predict", trained, "--dictionary", words, "--force", stdin="昨天去了北京。\n")
+    assert done.returncode == 0, done.stderr
+    found = [(span["entity_group"], span["word"]) for span in json.loads(done.stdout)["entities"]]
+    assert ("ORG", "天去了") in found
+    words.write_text("\n天去了 1 2 3\n", encoding="utf-8")
+    assert "words.txt, line 2" in failed(run("predict", trained, "--dictionary", words, stdin="他\n"))
+    assert "name one with --dictionary" in failed(run("predict", trained, "--force", stdin="他\n"))
+
+
 def test_files_of_columns(trained, tmp_path):
     (tmp_path / "test.txt").write_text("他 O\n去 O\n北 B-LOC\n京 E-LOC\n", encoding="utf-8")
     options = ["--dataset", "", "--test_file", "test.txt", "--data_dir", tmp_path, "--file_scheme", "bioes"]

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-import hf_bilstm  # noqa: F401  (registers the Auto classes)
+from hf_bilstm import UserDictionary
 from hf_bilstm.data import load_sample, read_columns
 from hf_bilstm.models.tagging_schemes import tags_to_spans
 
@@ -88,17 +89,31 @@ def test_stock_pipeline_gives_the_viterbi_spans(trained, model_and_tokenizer):
         assert [triples(found) for found in tagger(texts, batch_size=16, aggregation_strategy=strategy)] == expected
 
     shuffled = list(reversed(texts))
+    assert ask_a_stranger(trained, shuffled) == [[list(span) for span in spans] for spans in reversed(expected)]
+
+
+def ask_a_stranger(folder: Path, texts: list[str]) -> list[list[list]]:
+    """What someone without the package finds."""
     stranger = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(trained)],
-        input=json.dumps(shuffled),
+        [sys.executable, "-c", STRANGER, str(folder)],
+        input=json.dumps(texts),
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": ""},
-        cwd=trained.parent,
+        cwd=folder.parent,
     )
     assert stranger.returncode == 0, stranger.stderr
     plain, batched = json.loads(stranger.stdout.strip().splitlines()[-1])
-    assert plain == batched == [[list(span) for span in spans] for spans in reversed(expected)]
+    assert plain == batched
+    return plain
+
+
+def test_a_saved_dictionary_serves_those_without_the_package(trained, tmp_path):
+    model, tokenizer = AutoModelForTokenClassification.from_pretrained(trained), AutoTokenizer.from_pretrained(trained)
+    model.set_dictionary(UserDictionary([("天去了", 1.0, "ORG")], force=True), tokenizer)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert ["ORG", 1, 4, "天去了"] in ask_a_stranger(tmp_path, ["昨天去了北京。", "北京"])[0]
 
 
 def test_argmax_of_the_logits_is_the_viterbi_path(model_and_tokenizer):

@@ -20,6 +20,13 @@ class BiLstmConfig(PreTrainedConfig):
         embedding_size: Size of a token's embedding.
         bigram_buckets: Number of hashed embeddings for pairs of neighbouring tokens, 0 for none.
         bigram_embedding_size: Size of a pair's embedding.
+        character_type_embedding_size: Size of the embedding of a token's character type (Han, digit, Latin, ...), 0
+            for none.
+        lexicon_embedding_size: Size of the vector of the lexicon words that begin, end and go on at a token, 0 for
+            none.
+        lexicon_max_length: Number of tokens from which lexicon words count as equally long.
+        lexicon_dropout: Rate at which training overlooks a lexicon word that it finds, 0 to 1.
+        lexicon_size: Nodes of the lexicon's trie.
         hidden_size: Units of each direction of each recurrent layer.
         num_hidden_layers: Recurrent layers, each of two directions.
         rnn_type: Recurrent cell, "lstm" or "gru".
@@ -36,6 +43,8 @@ class BiLstmConfig(PreTrainedConfig):
             weights.
         white_space_token_id: Id of a token at which only `O` is legal, and nowhere else (word segmentation); None when
             there is no such token.
+        dictionary_nodes: Nodes of the trie of the user dictionary that is saved with the model, 0 for none.
+        dictionary_profiles: Different ways in which its words count.
         pad_token_id: Id of the padding token.
         unk_token_id: Id of the unknown token.
         tagset: Name of the tag set of the parts of speech, "pku", "863" or "upos"; None when it is not known.
@@ -55,6 +64,11 @@ class BiLstmConfig(PreTrainedConfig):
     embedding_size: int = 128
     bigram_buckets: int = 0
     bigram_embedding_size: int = 64
+    character_type_embedding_size: int = 0
+    lexicon_embedding_size: int = 0
+    lexicon_max_length: int = 5
+    lexicon_dropout: float | int = 0.0
+    lexicon_size: int = 0
     hidden_size: int = 256
     num_hidden_layers: int = 1
     rnn_type: Literal["lstm", "gru"] = "lstm"
@@ -67,6 +81,8 @@ class BiLstmConfig(PreTrainedConfig):
     tagging_scheme: Literal["none", "iob2", "bioes", "bmes"] = "none"
     label_weights: list[float | int] | None = None
     white_space_token_id: int | None = None
+    dictionary_nodes: int = 0
+    dictionary_profiles: int = 0
     pad_token_id: int | None = 0
     unk_token_id: int | None = 1
     tagset: str | None = None
@@ -101,13 +117,29 @@ class BiLstmConfig(PreTrainedConfig):
         Raises:
             ValueError: Naming the field, its value and its range.
         """
-        for name in ("vocab_size", "embedding_size", "bigram_embedding_size", "hidden_size", "num_hidden_layers"):
+        for name in (
+            "vocab_size",
+            "embedding_size",
+            "bigram_embedding_size",
+            "lexicon_max_length",
+            "hidden_size",
+            "num_hidden_layers",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.bigram_buckets < 0:
-            raise ValueError(f"bigram_buckets must be 0 (no bigrams) or more, got {self.bigram_buckets}.")
-        if self.bigram_buckets and self.vocab_size > 2**22:
-            raise ValueError(f"vocab_size must be at most {2**22} with bigram_buckets, got {self.vocab_size}.")
+        for name, what in (
+            ("bigram_buckets", "bigrams"),
+            ("character_type_embedding_size", "character types"),
+            ("lexicon_embedding_size", "lexicon"),
+            ("lexicon_size", "lexicon"),
+            ("dictionary_nodes", "dictionary"),
+            ("dictionary_profiles", "dictionary"),
+        ):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 (no {what}) or more, got {getattr(self, name)}.")
+        for name in ("bigram_buckets", "lexicon_embedding_size"):
+            if getattr(self, name) and self.vocab_size > 2**22:
+                raise ValueError(f"vocab_size must be at most {2**22} with {name}, got {self.vocab_size}.")
 
     def validate_rates(self) -> None:
         """Check that dropout rates lie in [0, 1).
@@ -115,7 +147,7 @@ class BiLstmConfig(PreTrainedConfig):
         Raises:
             ValueError: Naming the field, its value and its range.
         """
-        for name in ("token_dropout", "embedding_dropout", "hidden_dropout"):
+        for name in ("token_dropout", "embedding_dropout", "hidden_dropout", "lexicon_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
         if self.token_dropout and self.unk_token_id is None:

@@ -1,11 +1,15 @@
-"""Embeddings of tokens and of hashed pairs of neighbouring tokens, both looked up from ids alone."""
+"""Embeddings of tokens, their hashed pairs, their character types and the words of a lexicon, all from ids alone."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from .character_types import CHARACTER_TYPES, token_types
 from .configuration_bilstm import BiLstmConfig
+from .lexicon import LexiconFeatures
 from .recurrence import Dropout
 
 # Universal hashing of a pair of ids (Carter and Wegman 1979): ((x * A + y * B) mod P) mod buckets, P prime. For ids
@@ -35,11 +39,16 @@ def bigram_ids(input_ids: Tensor, lengths: Tensor, num_buckets: int, boundary_id
 
 
 class BiLstmEmbeddings(nn.Module):
-    """Vectors of tokens, and of pairs of tokens where `config.bigram_buckets` asks for them, side by side.
+    """Vectors of tokens, and of their pairs, character types and lexicon words where asked for, side by side.
 
     Args:
         config: The model's configuration.
+
+    Attributes:
+        character_types: (V,) place of each token's type in `CHARACTER_TYPES`, 0 until it is filled.
     """
+
+    character_types: Tensor
 
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__()
@@ -49,6 +58,17 @@ class BiLstmEmbeddings(nn.Module):
         if config.bigram_buckets:
             self.bigram_embeddings = nn.Embedding(config.bigram_buckets, config.bigram_embedding_size)
             self.output_size += config.bigram_embedding_size
+        self.character_type_embeddings: nn.Embedding | None = None
+        self.lexicon: LexiconFeatures | None = None
+        if config.character_type_embedding_size:
+            self.register_buffer("character_types", torch.zeros(config.vocab_size, dtype=torch.long))
+            self.character_type_embeddings = nn.Embedding(len(CHARACTER_TYPES), config.character_type_embedding_size)
+            self.output_size += config.character_type_embedding_size
+        if config.lexicon_embedding_size:
+            self.lexicon = LexiconFeatures(
+                config.lexicon_size, config.lexicon_embedding_size, config.lexicon_max_length, config.lexicon_dropout
+            )
+            self.output_size += config.lexicon_embedding_size
         self.boundary_id = config.pad_token_id or 0
         self.unk_token_id = config.unk_token_id
         self.token_dropout = config.token_dropout
@@ -58,6 +78,26 @@ class BiLstmEmbeddings(nn.Module):
     def vocab_size(self) -> int:
         """Number of ids that have a vector."""
         return self.token_embeddings.num_embeddings  # type: ignore[return-value]
+
+    def fill_character_types(self, vocab: Mapping[str, int]) -> None:
+        """Note the character types of a new model's tokens, if the model looks at them.
+
+        Args:
+            vocab: Ids of the tokens.
+        """
+        if self.character_type_embeddings is not None:
+            self.character_types.copy_(torch.tensor(token_types(vocab, len(self.character_types))))
+
+    def replace_token_embeddings(self, value: nn.Module) -> None:
+        """Put another table in the place of the token embeddings; tokens that are new have no character type.
+
+        Args:
+            value: The table.
+        """
+        self.token_embeddings = value
+        if self.character_type_embeddings is not None and isinstance(value, nn.Embedding):
+            added = value.num_embeddings - len(self.character_types)
+            self.character_types = nn.functional.pad(self.character_types, (0, added))
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Look the vectors up.
@@ -69,12 +109,15 @@ class BiLstmEmbeddings(nn.Module):
         Returns:
             (B, T, `output_size`).
         """
+        known_words = [] if self.lexicon is None else [self.lexicon(input_ids, lengths)]
         if self.training and self.token_dropout and self.unk_token_id is not None:
             # Words the training data knows play the unknown word, so that its vector and its contexts are learned.
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.token_dropout
             input_ids = input_ids.masked_fill(dropped, self.unk_token_id)
-        vectors = self.token_embeddings(input_ids)  # (B, T, D)
+        vectors = [self.token_embeddings(input_ids)]  # (B, T, D) each
         if self.bigram_buckets:
             pairs = bigram_ids(input_ids, lengths, self.bigram_buckets, self.boundary_id)
-            vectors = torch.cat((vectors, self.bigram_embeddings(pairs)), dim=-1)
-        return self.dropout(vectors)
+            vectors.append(self.bigram_embeddings(pairs))
+        if self.character_type_embeddings is not None:
+            vectors.append(self.character_type_embeddings(self.character_types[input_ids]))
+        return self.dropout(torch.cat((*vectors, *known_words), dim=-1))

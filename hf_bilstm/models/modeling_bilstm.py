@@ -16,8 +16,10 @@ from transformers.utils import ModelOutput
 
 from .configuration_bilstm import BiLstmConfig
 from .crf import FORBIDDEN_LOGIT, LinearChainCrf
+from .dictionary import DictionaryScores, UserDictionary, bind_dictionary
 from .embeddings import BiLstmEmbeddings
 from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
+from .lexicon import LexiconFeatures
 from .partition import FORBIDDEN
 from .recurrence import BiRecurrentEncoder, Compaction, run_by_length
 from .tagging_schemes import OUTSIDE, split_tag
@@ -67,7 +69,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
     config: BiLstmConfig
     base_model_prefix = "bilstm"
     main_input_name = "input_ids"
-    _keep_in_fp32_modules_strict = {"crf"}  # noqa: RUF012
+    _keep_in_fp32_modules_strict = {"crf", "dictionary.weights"}  # noqa: RUF012
 
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__(config)
@@ -101,9 +103,9 @@ class BiLstmPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, LinearChainCrf):
-            for parameter in module.parameters(recurse=False):
-                init.zeros_(parameter)
+        elif isinstance(module, (BiLstmEmbeddings, LexiconFeatures, DictionaryScores, LinearChainCrf)):
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                init.zeros_(tensor)
 
 
 def _to_integers(ids: Tensor, name: str) -> Tensor:
@@ -168,7 +170,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the token embeddings."""
-        self.embeddings.token_embeddings = value
+        self.embeddings.replace_token_embeddings(value)
 
     def forward(
         self,
@@ -248,6 +250,11 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         self.bilstm = BiLstmModel(config)
         self.classifier = nn.Linear(self.bilstm.output_size, len(space.states))
         self.crf = LinearChainCrf(space, learned=config.use_crf)
+        self.dictionary: DictionaryScores | None = None
+        if config.dictionary_nodes:
+            self.dictionary = DictionaryScores(
+                space, config.tagging_scheme, config.dictionary_nodes, config.dictionary_profiles
+            )
         self.post_init()
 
     def forward(
@@ -315,6 +322,32 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             )
         super().save_pretrained(*args, **kwargs)
 
+    def set_dictionary(self, dictionary: UserDictionary | None, tokenizer: Any = None) -> None:
+        """Give the model a user dictionary of its own, which decoding consults and `save_pretrained` saves.
+
+        Args:
+            dictionary: The words; None takes the model's dictionary away.
+            tokenizer: The model's tokenizer, which is needed with a dictionary.
+
+        Raises:
+            ValueError: If there is no tokenizer, an entry is none of the model's, or holds a character that is not in
+                its vocabulary.
+        """
+        if dictionary is not None and tokenizer is None:
+            raise ValueError("A dictionary holds texts: write set_dictionary(dictionary, tokenizer).")
+        self.dictionary = None
+        if dictionary is not None:
+            bound = bind_dictionary(dictionary, tokenizer, self.crf.space, self.config)
+            if bound.new_ids:
+                raise ValueError(
+                    f"{', '.join(map(repr, list(bound.new_ids)[:5]))} of the dictionary: the model's vocabulary lacks "
+                    f"{len(bound.new_ids)} such tokens, and their ids are all the same to it. Take the words out, or "
+                    f"give the dictionary to TaggingPipeline, which looks at the text."
+                )
+            self.dictionary = bound.scores.to(self.device)
+        self.config.dictionary_nodes = 0 if self.dictionary is None else len(self.dictionary.keys)
+        self.config.dictionary_profiles = 0 if self.dictionary is None else len(self.dictionary.forced)
+
     @torch.no_grad()
     def posteriors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Probability of every label at every token, over all legal paths.
@@ -377,7 +410,9 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         if self.training:
             logits = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
         else:
-            marginals = self.crf.max_marginals(self._forbid_at_white_space(emissions, input_ids), lengths)
+            legal = self._forbid_at_white_space(emissions, input_ids)
+            legal = self._consult_dictionary(legal, input_ids, lengths)
+            marginals = self.crf.max_marginals(legal, lengths)
             logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
         return [emissions, logits, *layers]
 
@@ -388,7 +423,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths)
-        return compaction, input_ids, self._forbid_at_white_space(emissions, input_ids)
+        emissions = self._forbid_at_white_space(emissions, input_ids)
+        return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 
     def _is_white_space(self, input_ids: Tensor) -> Tensor:
         white_space = self.config.white_space_token_id
@@ -401,6 +437,10 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         outside = torch.tensor([state == OUTSIDE for state in self.crf.space.states], device=emissions.device)
         white = self._is_white_space(input_ids)
         return emissions.masked_fill(white[:, :, None] != outside, FORBIDDEN)
+
+    def _consult_dictionary(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Let the words of the model's own dictionary count, if it has one."""
+        return emissions if self.dictionary is None else self.dictionary(emissions, input_ids, lengths)
 
     def _check_labels(self, labels: Tensor, compaction: Compaction, input_ids: Tensor) -> Tensor:
         """Compact labels, drop those of padding, and let an `I-X` that continues nothing start its span."""

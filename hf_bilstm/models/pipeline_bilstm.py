@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
 
+from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
 from .tokenizer_backend import WHITE_SPACE
+from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
 # Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
@@ -48,6 +50,7 @@ class _Options:
     is_split_into_words: bool = False
     delimiter: str = " "
     tagset: str | None = None
+    dictionary: Any = None  # a UserDictionary, and then the same bound to the model
 
 
 class _Row(NamedTuple):
@@ -91,6 +94,10 @@ _CHECKS: dict[str, tuple[Any, str]] = {
     "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
     "delimiter": (lambda value: isinstance(value, str), "a string"),
     "tagset": (lambda value: value is None or isinstance(value, str), "None or the name of a tag set"),
+    "dictionary": (
+        lambda value: value is None or isinstance(value, UserDictionary),
+        "None, a UserDictionary or a list of its entries",
+    ),
 }
 
 
@@ -115,6 +122,8 @@ class TaggingPipeline(TokenClassificationPipeline):
     Raises:
         ValueError: If the model is no BiLSTM tagger, or an option is wrong.
     """
+
+    _bound: tuple[UserDictionary, BoundDictionary] | None = None
 
     def check_model_type(self, supported_models: Any) -> None:
         """Refuse models of other kinds.
@@ -150,6 +159,8 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"aggregation_strategy={strategy!r}: TaggingPipeline gives whole spans, as 'simple' does. Leave it "
                 f"out; scheme='iob2' gives a tag a token."
             )
+        if isinstance(options.get("dictionary"), list):
+            options["dictionary"] = UserDictionary(options["dictionary"])
         for name, value in options.items():
             if name not in _CHECKS:
                 raise ValueError(f"{name}={value!r}: the options of TaggingPipeline are {', '.join(_CHECKS)}.")
@@ -178,7 +189,16 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"tagset={options.tagset!r}: this model can give its tags in {known}. A model learns of tag sets in "
                 f"training, by `tagset` in its recipe."
             )
-        return options
+        return replace(options, dictionary=options.dictionary and self._bind(options.dictionary))
+
+    def _bind(self, dictionary: UserDictionary) -> BoundDictionary:
+        """Make a dictionary ready for the model; the last one is kept."""
+        if self._bound is None or self._bound[0] is not dictionary:
+            model: Any = self.model
+            bound = bind_dictionary(dictionary, self.tokenizer, model.crf.space, model.config)
+            bound.scores.to(model.device)
+            self._bound = (dictionary, bound)
+        return self._bound[1]
 
     def __call__(  # type: ignore[override]
         self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
@@ -206,6 +226,7 @@ class TaggingPipeline(TokenClassificationPipeline):
                 delimiter: What stands between tokens, " " unless given.
                 tagset: Tag set to give tags in, one of the config's `tag_mappings`; a tag without a mapping stays.
                     Scores stay those of the model's own tags.
+                dictionary: A `UserDictionary`, or a list of its entries, whose words count beside the model's scores.
 
         Returns:
             The result for one text, a list of them for several, or a generator, in the order of the inputs.
@@ -321,7 +342,7 @@ class TaggingPipeline(TokenClassificationPipeline):
     def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
         """Decode rows together, and write down what the options ask for."""
         with torch.inference_mode():
-            lengths, emissions = self._emit(rows)
+            lengths, emissions = self._emit(rows, options)
             with _TURN:
                 return self._write_batch(rows, self._decode(rows, lengths, emissions, options), options)
 
@@ -329,7 +350,11 @@ class TaggingPipeline(TokenClassificationPipeline):
         self, rows: list[_Row], taggings: list[list[tuple[float, _Spans]]], options: _Options
     ) -> list[Any]:
         if options.return_words:
-            return [_write_words(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
+            # White space that is a token is in a word only where a dictionary says so.
+            white_space_parts = self.model.config.white_space_token_id is None
+            return [
+                _write_words(row, spans, white_space_parts) for row, ((_, spans),) in zip(rows, taggings, strict=True)
+            ]
         if options.scheme is not None:
             return [_write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.n_best is None:
@@ -339,7 +364,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             for row, ranked in zip(rows, taggings, strict=True)
         ]
 
-    def _emit(self, rows: list[_Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _emit(self, rows: list[_Row], options: _Options) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the model over rows: their lengths (B,) and the states' scores (B, T, S)."""
         model: Any = self.model
         real = _are_real(rows)
@@ -347,6 +372,10 @@ class TaggingPipeline(TokenClassificationPipeline):
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(self.device)
         compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        if options.dictionary is not None:
+            self._find_new_tokens(rows, input_ids, options.dictionary)
+            ids = torch.from_numpy(input_ids).to(self.device)
+            emissions = options.dictionary.scores(emissions, ids, compaction.lengths)
         return compaction.lengths, emissions
 
     def _decode(
@@ -397,6 +426,19 @@ class TaggingPipeline(TokenClassificationPipeline):
             ]
             for i in range(len(rows))
         ]
+
+    def _find_new_tokens(self, rows: list[_Row], input_ids: np.ndarray, dictionary: BoundDictionary) -> None:
+        """Tell apart, in place, the unknown tokens that a dictionary knows."""
+        if not dictionary.new_ids:
+            return
+        unknown: int = self.tokenizer.unk_token_id  # type: ignore[union-attr]
+        ids: dict[str, int] = {}
+        for place, token in np.argwhere(input_ids == unknown).tolist():
+            start, stop = rows[place].offsets[token].tolist()
+            text = rows[place].text[start:stop]
+            if text not in ids:
+                ids[text] = dictionary.new_ids.get(fold_text(text, self.tokenizer), unknown)
+            input_ids[place, token] = ids[text]
 
 
 def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
@@ -456,9 +498,11 @@ def _write_tags(row: _Row, spans: _Spans, scheme: str) -> list[dict[str, Any]]:
     ]
 
 
-def _write_words(row: _Row, spans: _Spans) -> list[str]:
+def _write_words(row: _Row, spans: _Spans, white_space_parts: bool) -> list[str]:
     pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
-    return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+    if white_space_parts:
+        return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+    return [piece for piece in pieces if piece.strip(WHITE_SPACE)]
 
 
 __all__ = ["TaggingPipeline"]

@@ -34,9 +34,20 @@ _SETTLED = {
     "report_to": [],
     "debug": [],
 }
-# Set from the tokenizer and the labels, never by hand; label_weights is given by label instead.
-_DERIVED_FIELDS = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id", "label_weights"}
-_DERIVED_FIELDS |= {"tagset", "tag_meanings", "tag_mappings"}  # `tagset` is one of the data's arguments
+# Set from the tokenizer, the labels and the words, never by hand; label_weights is given by label instead.
+_DERIVED_FIELDS = {
+    "vocab_size",
+    "pad_token_id",
+    "unk_token_id",
+    "white_space_token_id",
+    "label_weights",
+    "lexicon_size",
+    "dictionary_nodes",
+    "dictionary_profiles",
+    "tagset",  # one of the data's arguments
+    "tag_meanings",
+    "tag_mappings",
+}
 
 
 def _model_arguments() -> type:
@@ -146,6 +157,13 @@ class DataArguments:
     )
     min_frequency: int = field(
         default=1, metadata={"help": "Times a token must occur in the training data to enter the vocabulary."}
+    )
+    lexicon_file: str | None = field(
+        default=None,
+        metadata={"help": "Words that join those of the training data in the lexicon: `word [frequency]` a line."},
+    )
+    lexicon_min_frequency: int = field(
+        default=1, metadata={"help": "Times a word must occur in the training data to enter the lexicon."}
     )
 
 

@@ -47,6 +47,7 @@ from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import name_sources, recipe_facts
 from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed, text_separator
+from hf_bilstm.training.lexicon import learn_lexicon
 from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.reports import report_tagger
@@ -75,6 +76,9 @@ _SHAPES = (
     "embedding_size",
     "bigram_buckets",
     "bigram_embedding_size",
+    "character_type_embedding_size",
+    "lexicon_embedding_size",
+    "lexicon_max_length",
     "hidden_size",
     "num_hidden_layers",
     "rnn_type",
@@ -180,6 +184,9 @@ def build(
         return _fine_tuned(recipe, labels, settings)
     tokenizer = _new_tokenizer(recipe.data, train_data)
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    lexicon = None
+    if settings.get("lexicon_embedding_size"):
+        lexicon = learn_lexicon(train_data, tokenizer, recipe.data.lexicon_min_frequency, recipe.data.lexicon_file)
     config = BiLstmConfig(
         **{"tagging_scheme": "bioes" if marks_spans else "none", **settings},
         **_label_maps(labels),
@@ -188,8 +195,14 @@ def build(
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
         white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
+        lexicon_size=len(lexicon.trie.keys) if lexicon else 0,
     )
-    return tokenizer, BiLstmForTokenClassification(config)
+    model = BiLstmForTokenClassification(config)
+    embeddings = model.bilstm.embeddings
+    embeddings.fill_character_types(tokenizer.get_vocab())
+    if embeddings.lexicon and lexicon:
+        embeddings.lexicon.fill(*lexicon)
+    return tokenizer, model
 
 
 def make_trainer(
@@ -293,6 +306,7 @@ def _fine_tuned(
     )
     unknown = {"tagset": None, "tag_meanings": None, "tag_mappings": None}  # of the new labels, unless the recipe says
     settings = {**unknown, **settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
+    settings |= {"dictionary_nodes": 0, "dictionary_profiles": 0}  # its words were spans of other labels
     for key, value in settings.items():
         setattr(config, key, value)
     model = AutoModelForTokenClassification.from_config(config)

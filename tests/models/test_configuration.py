@@ -21,6 +21,13 @@ LABELS = {0: "O", 1: "B-X", 2: "I-X"}
         ("embedding_size", 2.0, ["int", "float"]),
         ("bigram_buckets", -1, ["0 (no bigrams) or more", "-1"]),
         ("bigram_embedding_size", 0, ["at least 1", "0"]),
+        ("character_type_embedding_size", -1, ["0 (no character types) or more", "-1"]),
+        ("lexicon_embedding_size", -1, ["0 (no lexicon) or more", "-1"]),
+        ("lexicon_size", -1, ["0 (no lexicon) or more", "-1"]),
+        ("dictionary_nodes", -1, ["0 (no dictionary) or more", "-1"]),
+        ("dictionary_profiles", -1, ["0 (no dictionary) or more", "-1"]),
+        ("lexicon_max_length", 0, ["at least 1", "0"]),
+        ("lexicon_dropout", 1, ["at least 0 and below 1", "1"]),
         ("hidden_size", True, ["int", "bool"]),
         ("hidden_size", 0, ["at least 1", "0"]),
         ("num_hidden_layers", 0, ["at least 1", "0"]),
@@ -53,10 +60,10 @@ def test_a_wrong_value_names_the_field_what_it_got_and_what_it_takes(field, valu
 def test_fields_that_contradict_each_other():
     with pytest.raises(StrictDataclassError, match=r"token_dropout=0.1 needs unk_token_id, got None"):
         BiLstmConfig(token_dropout=0.1, unk_token_id=None)
-    with pytest.raises(
-        StrictDataclassError, match=r"vocab_size must be at most 4194304 with bigram_buckets, got 4194305"
-    ):
-        BiLstmConfig(vocab_size=2**22 + 1, bigram_buckets=10)
+    for field in ("bigram_buckets", "lexicon_embedding_size"):
+        message = rf"vocab_size must be at most 4194304 with {field}, got 4194305"
+        with pytest.raises(StrictDataclassError, match=message):
+            BiLstmConfig(**{"vocab_size": 2**22 + 1, field: 10})
     assert BiLstmConfig(vocab_size=2**22 + 1).vocab_size == 2**22 + 1
 
 
@@ -93,6 +100,11 @@ def test_round_trip_through_a_file(tmp_path):
         vocab_size=77,
         embedding_size=5,
         bigram_buckets=11,
+        character_type_embedding_size=2,
+        lexicon_embedding_size=3,
+        lexicon_max_length=4,
+        lexicon_dropout=0.1,
+        lexicon_size=5,
         bigram_embedding_size=3,
         hidden_size=7,
         num_hidden_layers=2,

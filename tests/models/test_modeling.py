@@ -17,9 +17,18 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, Trainer, TrainingArguments
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmModel
+from hf_bilstm.models.trie import build_trie
 
 VOCAB = 20
 KINDS = pytest.mark.parametrize("reloaded", [False, True], ids=["fresh", "reloaded"])
+WORDS = [(3,), (7, 7), (7, 7, 2), (2, 5), (4, 5, 6), (5, 6, 3, 3)]
+# Everything that is looked up beside a token's own vector.
+FEATURES = {
+    "bigram_buckets": 13,
+    "character_type_embedding_size": 3,
+    "lexicon_embedding_size": 4,
+    "lexicon_size": len(build_trie(WORDS).keys),
+}
 HEADS = pytest.mark.parametrize(
     ("scheme", "use_crf"), [(scheme, use_crf) for scheme in LABELS for use_crf in (True, False)]
 )
@@ -40,6 +49,11 @@ def make_model(scheme="bioes", use_crf=True, reloaded=False, seed=0, scale=1.5, 
     )
     torch.manual_seed(seed)
     model = BiLstmForTokenClassification(config).eval()
+    embeddings = model.bilstm.embeddings
+    if embeddings.character_type_embeddings is not None:
+        embeddings.fill_character_types({token: token_id for token_id, token in enumerate("，一二3４abcdeあア가é")})
+    if embeddings.lexicon is not None:
+        embeddings.lexicon.fill(build_trie(WORDS), torch.tensor([1, 2, 4, 5, 19, 20]), torch.tensor([1, 0] * 3))
     for parameter in [*model.classifier.parameters(), *model.crf.parameters()]:
         nn.init.normal_(parameter, std=scale)
     return save_and_load(model) if reloaded else model
@@ -48,8 +62,9 @@ def make_model(scheme="bioes", use_crf=True, reloaded=False, seed=0, scale=1.5, 
 @functools.cache
 def shared_model(*arguments):
     """A model that a property test may use for many examples, but not change."""
-    scheme, use_crf, reloaded, rnn_type, buckets = arguments
-    return make_model(scheme, use_crf, reloaded, rnn_type=rnn_type, bigram_buckets=buckets, num_hidden_layers=2)
+    scheme, use_crf, reloaded, rnn_type, has_features = arguments
+    fields = FEATURES if has_features else {}
+    return make_model(scheme, use_crf, reloaded, rnn_type=rnn_type, num_hidden_layers=2, **fields)
 
 
 def compact_emissions(model, ids):
@@ -66,7 +81,7 @@ models = st.builds(
     st.booleans(),
     st.booleans(),
     st.sampled_from(["lstm", "gru"]),
-    st.sampled_from([0, 13]),
+    st.booleans(),
 )
 texts = st.lists(st.integers(0, VOCAB - 1), min_size=0, max_size=6)
 
@@ -197,7 +212,7 @@ def to_ids(model, names):
     data=st.data(),
 )
 def test_partial_labels_have_the_likelihood_of_all_paths_that_agree(scheme, reloaded, rows, data):
-    model = shared_model(scheme, True, reloaded, "lstm", 0)
+    model = shared_model(scheme, True, reloaded, "lstm", False)
     width = max(map(len, rows)) + 1
     ids, mask = torch.zeros(2, len(rows), width, dtype=torch.long).unbind()
     labels = torch.full((len(rows), width), data.draw(st.integers(0, 3)) % model.num_labels)  # at padding: ignored
@@ -454,7 +469,7 @@ def test_the_stock_trainer_evaluates_and_predicts_the_viterbi_labels(tmp_path):
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
 @pytest.mark.parametrize("scheme", ["none", "bioes"])
 def test_a_tiny_corpus_is_learned(scheme, rnn_type):
-    model = make_model(scheme, rnn_type=rnn_type, scale=0.1, bigram_buckets=50, token_dropout=0.1).train()
+    model = make_model(scheme, rnn_type=rnn_type, scale=0.1, **FEATURES, token_dropout=0.1).train()
     torch.manual_seed(0)
     ids = torch.randint(4, VOCAB, (8, 6))
     names = ["NN", "VB"] if scheme == "none" else ["B-X", "O"]
@@ -490,7 +505,7 @@ def test_hidden_states_and_tuples():
 
 @KINDS
 def test_empty_texts_arrive_as_floats(reloaded):
-    model = make_model(reloaded=reloaded, bigram_buckets=7)
+    model = make_model(reloaded=reloaded, **FEATURES)
     empty = torch.tensor([[]])
     assert empty.dtype == torch.float32
     assert model(empty, attention_mask=empty).logits.shape == (1, 0, 4)
@@ -540,7 +555,7 @@ def test_wrong_inputs_are_named_with_the_remedy(inputs, message):
 
 
 def test_resized_embeddings_are_used():
-    model = make_model(bigram_buckets=7)
+    model = make_model(**FEATURES)
     ids = torch.tensor([[4, 5, 6]])
     before = model(ids).logits
     model.resize_token_embeddings(VOCAB + 5)
@@ -654,7 +669,7 @@ def test_labels_assigned_later_must_fit_the_states_of_the_model(tmp_path, names)
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
 @HEADS
 def test_a_saved_model_gives_equal_logits(scheme, use_crf, rnn_type, tmp_path):
-    model = make_model(scheme, use_crf, rnn_type=rnn_type, bigram_buckets=7, num_hidden_layers=2)
+    model = make_model(scheme, use_crf, rnn_type=rnn_type, num_hidden_layers=2, **FEATURES)
     model.save_pretrained(tmp_path)
     suffixes = {path.suffix for path in tmp_path.iterdir()}
     assert suffixes <= {".json", ".safetensors", ".py"}
@@ -709,7 +724,7 @@ def test_fresh_weights_are_as_documented(rnn_type):
 
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
 def test_what_a_checkpoint_lacks_is_initialised_and_what_it_has_is_kept(rnn_type, tmp_path):
-    config = BiLstmConfig(vocab_size=VOCAB, hidden_size=6, embedding_size=5, rnn_type=rnn_type, bigram_buckets=7)
+    config = BiLstmConfig(vocab_size=VOCAB, hidden_size=6, embedding_size=5, rnn_type=rnn_type, **FEATURES)
     base = BiLstmModel(config)
     nn.init.normal_(base.embeddings.token_embeddings.weight)  # the padding's vector, too
     for parameter in base.encoder.parameters():
@@ -746,7 +761,7 @@ def test_weights_of_the_wrong_size_are_made_anew_and_their_neighbours_kept(tmp_p
 
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
 def test_loading_in_bfloat16_keeps_the_crf_in_float32(rnn_type):
-    full = make_model(rnn_type=rnn_type, bigram_buckets=7)
+    full = make_model(rnn_type=rnn_type, **FEATURES)
     model = save_and_load(full, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in model.crf.parameters()} == {torch.float32}
     assert {parameter.dtype for parameter in model.bilstm.parameters()} == {torch.bfloat16}

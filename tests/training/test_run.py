@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from transformers import (
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
 from hf_bilstm.data import encode_dataset, load_sample
+from hf_bilstm.models.tagging_schemes import tags_to_spans
+from hf_bilstm.models.trie import Trie, find_words
 from hf_bilstm.training.arguments import read_recipe
 from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.run import build, save, train
@@ -124,7 +127,10 @@ def test_fine_tuning_on_the_same_labels_keeps_the_head(trained, recipe_file, tmp
         assert torch.equal(weight, model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize(("field", "value"), [("hidden_size", 64), ("rnn_type", "gru"), ("bigram_buckets", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hidden_size", 64), ("rnn_type", "gru"), ("bigram_buckets", 0), ("lexicon_embedding_size", 9)],
+)
 def test_fine_tuning_refuses_other_shapes(trained, recipe_file, tmp_path, field, value):
     options = ["--model_name_or_path", str(trained), f"--{field}", str(value), "--output_dir", str(tmp_path)]
     recipe = read_recipe(str(recipe_file), options)
@@ -162,10 +168,11 @@ def test_fine_tuning_on_new_labels_keeps_the_encoder_and_starts_a_new_head(train
 
 def test_every_task_of_the_sample_trains(recipe_file, tmp_path):
     options = ["--num_train_epochs", "1", "--output_dir", str(tmp_path), "--overwrite_output_dir", "true"]
+    no_lexicon = ["--lexicon_embedding_size", "0"]
     for task, metric, more in (
         ("segmentation", "f1", ["--white_space", "token"]),
         ("segmentation_pos", "f1", []),
-        ("pos", "accuracy", ["--granularity", "word", "--metric_for_best_model", "accuracy"]),
+        ("pos", "accuracy", ["--granularity", "word", "--metric_for_best_model", "accuracy", *no_lexicon]),
     ):
         results = train(read_recipe(str(recipe_file), [*options, "--task", task, *more]))
         assert 0 < results["test"][metric] <= 1
@@ -173,6 +180,36 @@ def test_every_task_of_the_sample_trains(recipe_file, tmp_path):
         expected = tokenizer.white_space_token_id if task == "segmentation" else None
         assert model.config.white_space_token_id == expected
         assert model.config.tagging_scheme == ("none" if task == "pos" else "bioes")
+
+
+def test_a_lexicon_holds_the_words_of_the_data_and_of_a_list(recipe_file, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("北京 4\n天\n龘龘 9\n", encoding="utf-8")
+    options = ["--lexicon_file", str(words), "--lexicon_min_frequency", "2", "--white_space", "token"]
+    recipe = read_recipe(str(recipe_file), ["--task", "segmentation", *options, "--output_dir", str(tmp_path)])
+    data = load_sample("train", "segmentation")
+    counts = Counter(
+        "".join(tokens[start:end])
+        for tokens, tags in zip(data["tokens"], data["tags"], strict=True)
+        for _, start, end in tags_to_spans(tags, "iob2")
+    )
+    tokenizer, model = build(recipe, data)
+    lexicon = model.bilstm.embeddings.lexicon
+    kept = {word for word, count in counts.items() if count >= 2}
+    for word in (*kept, "北京", "天", "公园"):
+        ids = torch.tensor([tokenizer(word)["input_ids"]])
+        found = find_words(Trie(lexicon.keys, lexicon.frequencies), ids, torch.tensor([len(word)]))
+        whole = found.nodes[found.sizes == len(word)]
+        expected = counts[word] * (word in kept) + {"北京": 4, "天": 1}.get(word, 0)
+        assert lexicon.frequencies[whole].tolist() == [expected] * (expected > 0), word
+        assert lexicon.held_out[whole].tolist() == [int(word in kept)] * (expected > 0), word
+    assert len(kept | {"北京", "天"}) == int((lexicon.frequencies > 0).sum())
+    words.write_text("北京 0.5\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"words.txt, line 1: the frequency of '北京' takes a whole number from 1 on"):
+        build(recipe, data)
+    recipe = read_recipe(str(recipe_file), ["--task", "pos", "--granularity", "word", "--output_dir", str(tmp_path)])
+    with pytest.raises(ValueError, match=r"a lexicon is learned from spans.*leave lexicon_embedding_size at 0"):
+        build(recipe, load_sample("train", "pos"))
 
 
 def test_evaluating_without_validation_data_says_what_to_do(recipe_file, tmp_path):
