@@ -1,4 +1,4 @@
-"""The command `hf-bilstm`: train, search, evaluate, predict.
+"""The command `hf-bilstm`: train, search, evaluate, predict, push.
 
 What one command needs is imported inside it.
 """
@@ -22,7 +22,9 @@ commands (each has --help):
   search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
                                            try settings and write the recipe of the best
   evaluate MODEL [--data_dir DIR ...]      score a trained tagger
-  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag"""
+  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag
+  push MODEL ORG/NAME [--private] [--revision BRANCH] [--create_pr]
+                                           push a trained tagger to the Hub"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "search": search,
         "evaluate": evaluate,
         "predict": predict,
+        "push": push,
     }
     if not arguments or arguments[0] not in commands:
         wants_help = bool(arguments) and arguments[0] in ("-h", "--help")
@@ -212,6 +215,37 @@ def _word_tag_line(text: str, spans: list[dict[str, Any]]) -> str:
 
 
 _LINES: dict[str, Callable[[str, Any], str]] = {"json": _json_line, "words": _words_line, "word_tag": _word_tag_line}
+
+
+def push(arguments: Sequence[str]) -> None:
+    """Push a trained tagger to the Hub and print where it is.
+
+    Args:
+        arguments: A trained folder, a repository's name, and options.
+    """
+    parser = ArgumentParser(
+        prog="hf-bilstm push",
+        description="Push what belongs to a trained tagger (model, tokenizer, code, card, pictures, recipe, results) "
+        "to the Hub in one commit. Log in with `hf auth login`, or set HF_TOKEN.",
+    )
+    parser.add_argument("model", help="folder that `hf-bilstm train` wrote")
+    parser.add_argument("repository", metavar="ORG/NAME", help="repository, made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", metavar="BRANCH", help="branch to push to, made if it is not there")
+    parser.add_argument("--create_pr", action="store_true", help="make a pull request")
+    own = parser.parse_args(arguments)
+
+    from hf_bilstm.deploy.push import push_folder
+
+    print(
+        push_folder(
+            own.model,
+            own.repository,
+            private=own.private or None,
+            revision=own.revision,
+            create_pr=own.create_pr,
+        )
+    )
 
 
 def _join_processes() -> None:

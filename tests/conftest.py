@@ -11,9 +11,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small gain nothing from threads, and wait for each other
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub.server import LoopbackHub
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +36,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path
     folder = tmp_path_factory.mktemp("trained")
     train(read_recipe(str(recipe_file), ["--output_dir", str(folder)]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained folder that can be pushed: with a card."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("finished") / "tagger")
+    (folder / "README.md").write_text("---\npipeline_tag: token-classification\n---\n# A tagger\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    """A Hub on the loopback interface, empty."""
+    with LoopbackHub() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 A page is one session: its YAML blocks become files of the name in their first line, its commands run one block after
 the other, its programs run as one. The directory holds the scripts, the recipes (cut short: what they do is tested
-elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers.
+elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers. Its Hub is one
+on the loopback interface.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hub.client import environment
 from transformers import AutoModelForTokenClassification
 
 from hf_bilstm import BiLstmConfig, BiLstmTokenizer
@@ -40,8 +42,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def clean_directory(tmp_path, trained, monkeypatch):
-    """What a user has in front of them."""
+def clean_directory(tmp_path, monkeypatch, hub):
+    """What a user has in front of them; the Hub is the loopback one."""
+    for name, value in environment(hub.url, tmp_path / "home").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     for recipe in RECIPES:
@@ -100,9 +105,9 @@ def recipe_texts() -> list[str]:
     return [*shown, *(recipe.read_text(encoding="utf-8") for recipe in RECIPES)]
 
 
-def provide_taggers(folder: Path, trained: Path) -> None:
+def provide_taggers(folder: Path, finished: Path) -> None:
     """Put the taggers there that a page starts from, as the commands it names would have left them."""
-    shutil.copytree(trained, folder / "outputs" / "quickstart", dirs_exist_ok=True)
+    shutil.copytree(finished, folder / "outputs" / "quickstart", dirs_exist_ok=True)
     data = load_sample("train", task="segmentation")
     tokenizer = BiLstmTokenizer.from_corpus(data["tokens"], white_space="token")
     config = BiLstmConfig(
@@ -160,14 +165,14 @@ def optional_dependencies() -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_shows_runs(page, clean_directory, trained):
+def test_what_a_page_shows_runs(page, clean_directory, finished):
     for text in blocks(page, "yaml"):
         name = re.match(r"# (\S+\.yaml)\n", text)
         assert name, f"{page.name}: the first line of a YAML block names its file, '# mine.yaml', got {text[:40]!r}"
         values = yaml.safe_load(text)
         read_recipe_of_page(values, clean_directory / name[1])
     if "outputs/" in page.read_text(encoding="utf-8"):
-        provide_taggers(clean_directory, trained)
+        provide_taggers(clean_directory, finished)
     for text in blocks(page, "bash"):
         run_commands(text, clean_directory)
     programs = blocks(page, "python")

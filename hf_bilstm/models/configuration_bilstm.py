@@ -8,6 +8,17 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 
+class _RegisteredPipelines(dict[str, Any]):
+    """A checkpoint's pipelines whose tasks are registered: their code is at hand, and none needs to be fetched.
+
+    `transformers.pipeline` finds out the task of `pipeline(model=...)` by looking through what a configuration names,
+    and asks for `trust_remote_code` where the task is in it.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        return False
+
+
 @strict
 class BiLstmConfig(PreTrainedConfig):
     """Everything that fixes the shape and the behaviour of a BiLSTM model.
@@ -59,6 +70,7 @@ class BiLstmConfig(PreTrainedConfig):
 
     model_type = "bilstm"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["emissions", "hidden_states"]
+    registered_pipelines: ClassVar[set[str]] = set()  # tasks, added to by whoever registers their pipelines
 
     vocab_size: int = 8000
     embedding_size: int = 128
@@ -90,14 +102,19 @@ class BiLstmConfig(PreTrainedConfig):
     tag_mappings: dict[str, dict[str, str]] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Complete the label maps, which transformers does for default labels only."""
+        """Complete the label maps, which transformers does for default labels only, and drop what no one may save."""
+        kwargs.pop("trust_remote_code", None)  # for each user to say
         super().__post_init__(**kwargs)
         if self.label2id is None and self.id2label is not None:
             self.label2id = {label: int(index) for index, label in self.id2label.items()}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Store "bmes" under its other name, whichever way it comes."""
-        super().__setattr__(name, "bioes" if name == "tagging_scheme" and value == "bmes" else value)
+        """Store "bmes" under its other name, and know registered pipelines, whichever way they come."""
+        if name == "tagging_scheme" and value == "bmes":
+            value = "bioes"
+        elif name == "custom_pipelines" and value and self.registered_pipelines.issuperset(value):
+            value = _RegisteredPipelines(value)
+        super().__setattr__(name, value)
 
     @property
     def labels(self) -> list[str]:

@@ -20,6 +20,7 @@ from .dictionary import DictionaryScores, UserDictionary, bind_dictionary
 from .embeddings import BiLstmEmbeddings
 from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
 from .lexicon import LexiconFeatures
+from .loading import check_complete, check_weights
 from .partition import FORBIDDEN
 from .recurrence import BiRecurrentEncoder, Compaction, run_by_length
 from .tagging_schemes import OUTSIDE, split_tag
@@ -75,6 +76,53 @@ class BiLstmPreTrainedModel(PreTrainedModel):
         super().__init__(config)
         config.validate()  # what overrides the configuration in `from_pretrained` is set after its own validation
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: Any,
+        *args: Any,
+        output_loading_info: bool = False,
+        use_safetensors: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a model from safetensors. What the checkpoint's own configuration promises must be there.
+
+        What the caller asks for beyond that, such as a head on a bare encoder or a CRF on a tagger that had none, is
+        made anew, as transformers does.
+
+        Args:
+            pretrained_model_name_or_path: Folder or repository of the Hub, or None with `config` and `state_dict`.
+            *args: As in `PreTrainedModel.from_pretrained`.
+            output_loading_info: Whether to return what was missing, unexpected or of another shape as well.
+            use_safetensors: True or None: nothing is ever unpickled.
+            **kwargs: As in `PreTrainedModel.from_pretrained`.
+
+        Returns:
+            The model in evaluation mode, with the loading information when asked for.
+
+        Raises:
+            OSError: If the checkpoint cannot be reached or is damaged.
+            ValueError: If the weights are pickled, are no floating-point numbers, or are missing.
+        """
+        if use_safetensors is False:
+            raise ValueError("use_safetensors=False would unpickle weights, which can run code: leave it out.")
+        name = pretrained_model_name_or_path
+        if name is not None and kwargs.get("variant") is None:
+            check_weights(str(name), **kwargs)
+        model: Any
+        info: Any
+        model, info = super().from_pretrained(  # type: ignore[misc]
+            name, *args, output_loading_info=True, use_safetensors=True, **kwargs
+        )
+        if info["missing_keys"] and name is not None:
+            saved = cls.config_class.from_dict(cls.config_class.get_config_dict(name, **kwargs)[0])
+            kind = cls if cls.__name__ in (saved.architectures or [cls.__name__]) else BiLstmModel
+            with torch.device("meta"):
+                promised = set(kind(saved).state_dict())
+            prefix = "" if kind is cls else f"{cls.base_model_prefix}."
+            check_complete(set(info["missing_keys"]), {prefix + key for key in promised})
+        return (model, info) if output_loading_info else model
+
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Save weights, configuration and code, and say that `AutoModel`, too, can read them.
 
@@ -84,7 +132,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
         """
         if self._auto_class is not None:  # transformers itself names the class that is saved, and no other
             auto_map = getattr(self.config, "auto_map", None) or {}
-            self.config.auto_map = {"AutoModel": "modeling_bilstm.BiLstmModel", **auto_map}
+            self.config.auto_map = {**auto_map, "AutoModel": "modeling_bilstm.BiLstmModel"}
         super().save_pretrained(*args, **kwargs)
 
     @torch.no_grad()
@@ -304,7 +352,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Save weights and configuration, as transformers does.
+        """Save weights, configuration and code, that of the tagging pipeline too.
 
         Args:
             *args: As in `PreTrainedModel.save_pretrained`.
@@ -320,6 +368,11 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
                 f"tagging_scheme={self.config.tagging_scheme!r} its weights stand for {list(self.crf.space.states)}. "
                 f"Pass id2label and label2id to from_pretrained instead, with ignore_mismatched_sizes=True."
             )
+        if self._auto_class is not None:
+            # By this line, too, transformers finds the pipeline's file among those to copy.
+            from .pipeline_bilstm import CUSTOM_PIPELINES
+
+            self.config.custom_pipelines = CUSTOM_PIPELINES
         super().save_pretrained(*args, **kwargs)
 
     def set_dictionary(self, dictionary: UserDictionary | None, tokenizer: Any = None) -> None:

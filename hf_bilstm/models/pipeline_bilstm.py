@@ -5,7 +5,6 @@ Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S s
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
+from transformers import TokenClassificationPipeline
 
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .recurrence import like_lengths
@@ -24,9 +23,8 @@ from .tokenizer_backend import WHITE_SPACE
 from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
-# Name of the task in a saved configuration. Were it the same, transformers would ask for `trust_remote_code` even
-# where the package is there and knows the task.
-_SAVED_TASK = "bilstm-tagging-remote"
+# What a saved tagger's configuration says of this file, for `pipeline(model=..., trust_remote_code=True)`.
+CUSTOM_PIPELINES = {TASK: {"impl": "pipeline_bilstm.TaggingPipeline", "pt": ["AutoModelForTokenClassification"]}}
 _BATCH_SIZE = 128
 # Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
 _TOKEN_BUDGET = 16_384
@@ -139,16 +137,6 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"model is a {type(self.model).__name__}, but TaggingPipeline takes a BiLstmForTokenClassification: "
                 f"load it with AutoModelForTokenClassification, or use the stock pipeline('token-classification')."
             )
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Save model, tokenizer and the code of all, this pipeline's too.
-
-        Args:
-            save_directory: Folder, made if it is not there. `pipeline(model=folder, trust_remote_code=True)` reads it.
-            **kwargs: As in `Pipeline.save_pretrained`.
-        """
-        self._registered_impl = {_SAVED_TASK: {"impl": type(self), "pt": (AutoModelForTokenClassification,)}}
-        super().save_pretrained(save_directory, **kwargs)
 
     def _sanitize_parameters(  # type: ignore[override]  # other options than the base class
         self, **options: Any

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from json import JSONDecodeError
 from typing import Any, NoReturn
 
 from tokenizers import AddedToken, Tokenizer, models
@@ -113,6 +114,30 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             white_space=self.white_space,
             **kwargs,
         )
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> BiLstmTokenizer:
+        """Read a tokenizer.
+
+        Args:
+            pretrained_model_name_or_path: Folder or repository of the Hub.
+            *args: As in `PreTrainedTokenizerFast.from_pretrained`.
+            **kwargs: As in `PreTrainedTokenizerFast.from_pretrained`.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            OSError: If it cannot be reached, or a file of it is damaged.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except JSONDecodeError as error:
+            raise OSError(
+                f"tokenizer.json or tokenizer_config.json of {pretrained_model_name_or_path} is not valid JSON "
+                f"({error}): it was cut short or changed. Where it came from the Hub, load it with "
+                f"force_download=True; otherwise save the tokenizer again."
+            ) from error
 
     @classmethod
     def from_corpus(

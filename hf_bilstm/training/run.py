@@ -29,9 +29,9 @@ from transformers.utils import logging
 
 from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list, words_of
+from hf_bilstm.deploy.push import push_folder
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
-from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
 from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.tagsets import describe_tags
@@ -139,6 +139,8 @@ def train(recipe: Recipe) -> dict[str, Any]:
     trainer.card.facts = recipe_facts(recipe, results)
     trainer.card.facts.repository = trainer.hub_model_id or training.hub_model_id
     write_model_card(folder, model, tokenizer, trainer.card.facts)  # last, for it shows the pictures
+    if trainer.hub_model_id:  # the Trainer has pushed checkpoints; this is the model that was chosen, and all of it
+        push_folder(folder, trainer.hub_model_id, revision=training.hub_revision, token=training.hub_token)
     return results
 
 
@@ -261,8 +263,8 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
-        # The pipeline brings its own code, which strangers and the handler need, beside that of model and tokenizer.
-        TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device).save_pretrained(unfinished)
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
         for name in SERVING_FILES:
             shutil.copyfile(Path(deploy.__file__).with_name(name), Path(unfinished, name))
         text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
