@@ -21,7 +21,7 @@ AutoModel.register(BiLstmConfig, BiLstmModel, exist_ok=True)
 AutoModelForTokenClassification.register(BiLstmConfig, BiLstmForTokenClassification, exist_ok=True)
 AutoTokenizer.register(BiLstmConfig, fast_tokenizer_class=BiLstmTokenizer, exist_ok=True)
 PIPELINE_REGISTRY.register_pipeline(TASK, TaggingPipeline, pt_model=AutoModelForTokenClassification)
-BiLstmConfig.registered_pipelines.add(TASK)
+BiLstmConfig.registered_pipelines |= {TASK}
 
 # Saving one of these also saves its code and names it in `auto_map`, for `trust_remote_code=True`.
 BiLstmConfig.register_for_auto_class()

@@ -23,7 +23,6 @@ _WELCOME = (
     "learning_curve.png",
     "length_curve.png",
     "confusion_matrix.png",
-    "model_card/*.png",
     ".eval_results/*.yaml",
 )
 _REFERENCE = re.compile(r"(?:.*--)?(\w+)\.\w+")  # module.Class, perhaps after the repository it came from

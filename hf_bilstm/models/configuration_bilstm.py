@@ -70,7 +70,7 @@ class BiLstmConfig(PreTrainedConfig):
 
     model_type = "bilstm"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["emissions", "hidden_states"]
-    registered_pipelines: ClassVar[set[str]] = set()  # tasks, added to by whoever registers their pipelines
+    registered_pipelines = frozenset[str]()  # tasks, added to by whoever registers their pipelines
 
     vocab_size: int = 8000
     embedding_size: int = 128

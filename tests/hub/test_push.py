@@ -8,24 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hub.client import environment, push, run_program, succeeded
+from hub.client import ROOT, environment, push, run_program, succeeded
 
 from hf_bilstm.deploy.push import push_folder
 
-CODE = {
-    "best_paths.py",
-    "configuration_bilstm.py",
-    "crf.py",
-    "embeddings.py",
-    "label_states.py",
-    "modeling_bilstm.py",
-    "partition.py",
-    "pipeline_bilstm.py",
-    "recurrence.py",
-    "tagging_schemes.py",
-    "tokenization_bilstm.py",
-    "tokenizer_backend.py",
-}
+CODE = {path.name for path in (ROOT / "hf_bilstm" / "models").glob("*.py")} - {"__init__.py"}
 MODEL = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *CODE}
 PICTURES = {"learning_curve.png", "length_curve.png", "confusion_matrix.png"}
 RECORDS = {"recipe.yaml", "all_results.json", *PICTURES}
@@ -47,6 +34,7 @@ def contents(hub, revision="main"):
 def test_the_script_pushes_what_belongs_to_the_model_in_one_commit(hub, finished, writer, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "tagger")
     (folder / "handler.py").write_text("class EndpointHandler: ...\n", encoding="utf-8")
+    (folder / "requirements.txt").write_text("transformers\n", encoding="utf-8")
     for name in ("optimizer.pt", "training_args.bin", "pytorch_model.bin", ".env", "data.txt", "other.py", "x.png"):
         (folder / name).write_bytes(b"not the model's")
     for name in (
@@ -58,12 +46,12 @@ def test_the_script_pushes_what_belongs_to_the_model_in_one_commit(hub, finished
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"not the model's")
-    for name in (*PICTURES, ".eval_results/corpus.yaml", "model_card/picture.png"):
+    for name in (*PICTURES, ".eval_results/corpus.yaml"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"the model's")
     printed = succeeded(push(folder, "org/tagger", environment=writer))
 
-    expected = MODEL | RECORDS | {"handler.py", ".eval_results/corpus.yaml", "model_card/picture.png"}
+    expected = MODEL | RECORDS | {"handler.py", "requirements.txt", ".eval_results/corpus.yaml"}
     assert contents(hub) == {name: (folder / name).read_bytes() for name in expected}
     repository = hub.store.repositories["org/tagger"]
     assert not repository.private
