@@ -120,11 +120,23 @@ class PackedTagger(nn.Module):
 
 
 class FreeTagger(BiLstmForTokenClassification):
-    """A tagger that computes nothing: what the stock pipeline itself takes."""
+    """A tagger that remembers its answers and computes nothing twice: what the stock pipeline itself takes.
 
-    def forward(self, input_ids: Any = None, **_: Any) -> TokenClassifierOutput:  # type: ignore[override]
-        """Give zeros."""
-        return TokenClassifierOutput(logits=torch.zeros(*input_ids.shape, self.num_labels))
+    Args:
+        model: The tagger whose answers it gives.
+    """
+
+    def __init__(self, model: BiLstmForTokenClassification) -> None:
+        super().__init__(model.config)
+        self.load_state_dict(model.state_dict())
+        self.answers: dict[bytes, torch.Tensor] = {}
+
+    def forward(self, input_ids: Any = None, **inputs: Any) -> TokenClassifierOutput:  # type: ignore[override]
+        """Give the logits that the first call with these ids gave."""
+        key = input_ids.numpy().tobytes()
+        if key not in self.answers:
+            self.answers[key] = super().forward(input_ids, **inputs).logits
+        return TokenClassifierOutput(logits=self.answers[key])
 
 
 class Setting:
@@ -349,10 +361,13 @@ def inference(setting: Setting, flair: FlairPeer | None) -> list[Row]:
 
     options = {"tokenizer": tokenizer, "aggregation_strategy": "simple", "batch_size": 32}
     stock = pipeline("token-classification", model=model, **options)
-    free = pipeline("token-classification", model=FreeTagger(model.config).eval(), **options)
+    free = pipeline("token-classification", model=FreeTagger(model).eval(), **options)
     stock_rows = race(
         "stock",
-        {"stock pipeline, free model": timed(lambda: free(texts)), "stock pipeline": timed(lambda: stock(texts))},
+        {
+            "stock pipeline, model that costs nothing": timed(lambda: free(texts)),
+            "stock pipeline": timed(lambda: stock(texts)),
+        },
         setting.rounds,
         setting.characters,
     )
@@ -558,7 +573,7 @@ def main() -> None:
     parser.add_argument("--flair", action="store_true", help="measure Flair too")
     own, overrides = parser.parse_known_args()
 
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)  # the stock pipeline calls every class that is not its own unsupported
     disable_progress_bars()
     folder = Path(own.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
