@@ -9,6 +9,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME, cached_file, has_file
 
+# Buffers of integers: tables of the lexicon, the dictionary and the character types.
+_TABLES = ("character_types", "forced", "frequencies", "held_out", "keys", "profiles")
 _HUB_OPTIONS = ("cache_dir", "local_files_only", "proxies", "revision", "token")
 
 
@@ -21,7 +23,7 @@ def check_weights(name: str, **options: Any) -> None:
 
     Raises:
         OSError: If the file is damaged, or the checkpoint cannot be reached.
-        ValueError: If the weights are pickled, are no floating-point numbers, or lie outside of the checkpoint.
+        ValueError: If the weights are pickled, are no numbers of the right kind, or lie outside of the checkpoint.
     """
     hub = {option: options[option] for option in _HUB_OPTIONS if option in options}
     place = {"subfolder": options.get("subfolder", ""), "force_download": options.get("force_download", False)}
@@ -58,10 +60,10 @@ def _check_numbers(file: str) -> None:
             f"force_download=True; otherwise save the model again."
         ) from error
     for key, kind in kinds.items():
-        if not kind.startswith(("F", "BF")):
-            raise ValueError(
-                f"{file}: {key} holds {kind}, but weights are floating-point numbers; save the model again."
-            )
+        is_table = key.rpartition(".")[2] in _TABLES
+        if is_table == kind.startswith(("F", "BF")):
+            what = "a table holds integers" if is_table else "weights are floating-point numbers"
+            raise ValueError(f"{file}: {key} holds {kind}, but {what}; save the model again.")
 
 
 def _check_index(file: str) -> None:
