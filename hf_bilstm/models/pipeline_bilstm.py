@@ -197,7 +197,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             inputs: A text, or a list or tuple of texts; with `is_split_into_words` a list or tuple of tokens, or a
                 list or tuple of such. Any other iterable (a generator, a column of a data set) is read as it is
                 needed, some batches ahead, and gives a generator. A text may have any length.
-            batch_size: Most texts the model reads at once, 64 when None; fewer when they are long. Nothing but speed
+            batch_size: Most texts the model reads at once, 128 when None; fewer when they are long. Nothing but speed
                 depends on it.
             num_workers: Batches in work at once, each in a thread of its own with one core. When None, as many as
                 PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU.

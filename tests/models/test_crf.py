@@ -391,18 +391,41 @@ def numpy_viterbi(emissions, start, transitions, end):
     return np.array(path[::-1])
 
 
+def numpy_tables(crf):
+    """Starts, transitions and ends of a CRF in float64, illegal ones at minus infinity."""
+    legal = [np.array(table) for table in (crf.space.starts, crf.space.transitions, crf.space.ends)]
+    learned = (crf.start_transitions, crf.transitions, crf.end_transitions)
+    return [np.where(mask, s.detach().double().numpy(), -np.inf) for mask, s in zip(legal, learned, strict=True)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    # From all paths alike, where none can be told by its probability, to one path that has nearly all of it.
+    scale=st.sampled_from([0.01, 0.5, 1.0, 2.0, 4.0, 10.0, 300.0]),
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=6),
+    seed=st.integers(0, 10_000),
+)
+def test_decoding_finds_the_viterbi_path_however_sure_the_model_is(scale, lengths, seed):
+    torch.manual_seed(seed)
+    crf = LinearChainCrf(state_space(["O", *(f"{prefix}-{kind}" for kind in "ABCD" for prefix in "BI")], "bioes"))
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    emissions = torch.randn(len(lengths), max(1, *lengths), len(crf.space.states)) * scale
+    paths, _ = crf.decode(emissions, torch.tensor(lengths))
+    for row, length in enumerate(lengths):
+        if length:
+            expected = numpy_viterbi(emissions[row, :length].double().numpy(), *numpy_tables(crf))
+            assert paths[row, :length].tolist() == expected.tolist()
+        assert not paths[row, length:].any()
+
+
 def test_max_marginals_decode_200_000_tokens_exactly():
     crf = make_crf("bioes", scale=2.0)
     torch.manual_seed(3)
     num_states = len(crf.space.states)
     emissions = (torch.randn(1, 200_000, num_states) * 5.0).float()  # spread like a trained tagger's
     logits = crf.max_marginals(emissions, torch.tensor([200_000]))
-    legal = [np.array(table) for table in (crf.space.starts, crf.space.transitions, crf.space.ends)]
-    learned = (crf.start_transitions, crf.transitions, crf.end_transitions)
-    tables = [
-        np.where(mask, scores.detach().double().numpy(), -np.inf) for mask, scores in zip(legal, learned, strict=True)
-    ]
-    expected = numpy_viterbi(emissions[0].double().numpy(), *tables)
+    expected = numpy_viterbi(emissions[0].double().numpy(), *numpy_tables(crf))
     assert np.array_equal(logits[0].argmax(dim=1).numpy(), expected)
     assert is_legal(crf.space, expected.tolist())
 

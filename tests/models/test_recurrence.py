@@ -1,5 +1,7 @@
 """The recurrence against PyTorch's own packed bidirectional networks with the same weights."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from hf_bilstm.models.recurrence import BiRecurrentEncoder, Compaction, Dropout, reversal_index
+from hf_bilstm.models.recurrence import (
+    BiRecurrentEncoder,
+    Compaction,
+    Dropout,
+    like_lengths,
+    reversal_index,
+    run_by_length,
+)
 
 INPUT, HIDDEN = 5, 4
 
@@ -174,3 +183,34 @@ def test_dropout_acts_in_training_only_and_after_every_layer(variational):
     plain.load_state_dict(encoder.state_dict())
     for output, want in zip(encoder(values, lengths), plain(values, lengths), strict=True):
         assert torch.equal(output, want)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=7), st.integers(0, 9))
+def test_rows_are_parted_at_the_least_cost(lengths, step_cost):
+    lengths = sorted(lengths, reverse=True)
+
+    def cost(groups):
+        return sum(lengths[first] * (step_cost + end - first) for first, end in groups)
+
+    groups = like_lengths(lengths, step_cost)
+    assert [row for first, end in groups for row in range(first, end)] == list(range(len(lengths)))
+    for places in range(2 ** (len(lengths) - 1)):  # every way to part the rows
+        bounds = [0, *(row for row in range(1, len(lengths)) if places >> (row - 1) & 1), len(lengths)]
+        assert cost(groups) <= cost(itertools.pairwise(bounds))
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=12))
+def test_rows_run_by_length_stay_in_their_places(lengths):
+    calls = []
+
+    def run(input_ids, lengths):
+        calls.append(input_ids.numel())
+        return [input_ids[:, :, None] * 2, lengths[:, None, None].expand(-1, input_ids.shape[1], 1)]
+
+    num_tokens = max(1, *lengths)
+    input_ids = torch.arange(len(lengths) * num_tokens).reshape(len(lengths), num_tokens)
+    doubled, told = run_by_length(run, input_ids, torch.tensor(lengths))
+    for row, length in enumerate(lengths):
+        assert torch.equal(doubled[row, :length, 0], input_ids[row, :length] * 2)
+        assert (told[row, :length] == length).all()
+    assert sum(calls) <= input_ids.numel()
