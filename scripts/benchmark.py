@@ -532,7 +532,7 @@ def plot(rows: list[Row], folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     for section in ("step", "epoch", "inference", "single"):
-        found = [row for row in rows if row["section"] == section]
+        found = [row for row in rows if row["section"] == section and "alone" not in row["name"]]
         if not found:
             continue
         figure, axes = plt.subplots(figsize=(9, 0.45 * len(found) + 1.2), layout="constrained")
@@ -540,7 +540,7 @@ def plot(rows: list[Row], folder: Path) -> None:
         bars = axes.barh([row["name"] for row in found], [row["rate"] for row in found], color=ours)
         axes.bar_label(bars, [f"{row['rate']:,.0f}" for row in found], padding=4)
         axes.invert_yaxis()
-        axes.margins(x=0.15)
+        axes.margins(x=0.2)
         axes.set_xlabel(found[0]["unit"])
         axes.spines[["top", "right"]].set_visible(False)
         figure.savefig(folder / f"benchmark_{section}.png", dpi=110)
