@@ -53,6 +53,11 @@ def train(arguments: Sequence[str]) -> None:
     Args:
         arguments: A YAML file, then `--key value` pairs that stand over it.
     """
+    if any(argument in ("-h", "--help") for argument in arguments):
+        from hf_bilstm.training.help import format_help
+
+        print(format_help())
+        return
     from hf_bilstm.training.arguments import read_recipe
 
     _join_processes()

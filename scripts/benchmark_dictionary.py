@@ -9,11 +9,11 @@ Prints one JSON object; times are seconds of the processor, one thread, medians 
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -85,4 +85,8 @@ def main(model_name: str, text_file: str) -> None:
 if __name__ == "__main__":
     import hf_bilstm  # noqa: F401  (registers the Auto classes)
 
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or Hub id of a segmentation model")
+    parser.add_argument("text", help="file of UTF-8 text")
+    own = parser.parse_args()
+    main(own.model, own.text)

@@ -1,0 +1,57 @@
+"""What `hf-bilstm train --help` prints."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from transformers import TrainingArguments
+
+from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
+
+_GROUPS: dict[str, Any] = {
+    "data": DataArguments,
+    "model (defaults are those of BiLstmConfig)": ModelArguments,
+    "run": RunArguments,
+    "card": CardArguments,
+}
+
+
+def format_help() -> str:
+    """List the keys of a recipe by group, each with what it means.
+
+    Returns:
+        Lines of text.
+    """
+    lines = [
+        "usage: hf-bilstm train CONFIG.yaml [--key value ...]",
+        "",
+        "Train a tagger by a recipe, a YAML file of keys and values; keys given here stand over the file's.",
+    ]
+    for title, group in _GROUPS.items():
+        lines += ["", f"{title}:"]
+        kinds = get_type_hints(group)
+        for field in fields(group):
+            text = field.metadata["help"]
+            choices = [choice for choice in _choices(kinds[field.name]) if choice not in text]
+            if choices:
+                text = f"{text.rstrip('.')}: {', '.join(choices)}."
+            lines += _entry(f"--{field.name}", text)
+    names = ", ".join(field.name for field in fields(TrainingArguments) if field.init)
+    lines += ["", "training (all of transformers.TrainingArguments, explained in its documentation):"]
+    lines += textwrap.wrap(names, 110, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _entry(name: str, text: str) -> list[str]:
+    first, *rest = textwrap.wrap(text, 80)
+    return [f"  {name:32}{first}", *(" " * 34 + line for line in rest)]
+
+
+def _choices(kind: Any) -> list[str]:
+    """Words that a field takes, if it takes only some."""
+    choices = get_args(kind)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return list(choices)
+    return [word for part in choices for word in _choices(part)]
