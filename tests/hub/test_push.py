@@ -52,7 +52,10 @@ def test_the_script_pushes_what_belongs_to_the_model_in_one_commit(hub, finished
     printed = succeeded(push(folder, "org/tagger", environment=writer))
 
     expected = MODEL | RECORDS | {"handler.py", "requirements.txt", ".eval_results/corpus.yaml"}
-    assert contents(hub) == {name: (folder / name).read_bytes() for name in expected}
+    pushed = {name: (folder / name).read_bytes() for name in expected}
+    card = pushed["README.md"].replace(b'"ORG/NAME"', b'"org/tagger"')  # its snippets can be copied as they stand
+    assert card != pushed["README.md"]
+    assert contents(hub) == {**pushed, "README.md": card}
     repository = hub.store.repositories["org/tagger"]
     assert not repository.private
     assert [commit.title for commit in repository.commits.values()] == ["initial commit", "Upload tagger"]
