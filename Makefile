@@ -14,7 +14,7 @@ demo: $(INSTALLED)  ## train, score and use a tagger on the built-in corpus
 	printf '%s\n' $(EXAMPLES) | $(BIN)/python scripts/predict.py outputs/quickstart
 
 test: $(INSTALLED) lint  ## style, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 # That version divides the gradient of accumulated steps once too often, and copies no code that code of a folder imports.
 test-oldest: $(OLDEST)/.installed  ## models, checkpoints and the Hub on the oldest transformers that is allowed
