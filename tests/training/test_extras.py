@@ -60,9 +60,11 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
 
     assert done.stdout.count("Saved to") == done.stdout.count("'train_loss'") == 1
     theirs = load_file(two / "model.safetensors")
-    for name, weight in load_file(one / "model.safetensors").items():
+    ours = load_file(one / "model.safetensors")
+    for name, weight in ours.items():
         # Not number by number: where a gradient is next to nothing, Adam's step has the sign of its rounding.
-        assert (weight - theirs[name]).norm() < 0.02 * weight.norm(), name
+        difference = (weight - theirs[name]).double()  # of tables too
+        assert difference.norm() <= 0.02 * weight.double().norm(), name
     results = json.loads((two / "all_results.json").read_text(encoding="utf-8"))
     assert results["training"]["train_loss"] == pytest.approx(expected["training"]["train_loss"], rel=1e-2)
     for split in ("validation", "test"):

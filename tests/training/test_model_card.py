@@ -163,7 +163,8 @@ def test_every_snippet_runs(tmp_path, recipe_file, task, trained, capsys):
     if task != "ner":
         options = ["--task", task, "--max_steps", "2", "--eval_strategy", "no", "--load_best_model_at_end", "false"]
         options += ["--early_stopping_patience", "0", "--save_strategy", "no"]
-        options += {"pos": ["--granularity", "word"], "segmentation": ["--white_space", "token"]}.get(task, [])
+        words = ["--granularity", "word", "--lexicon_embedding_size", "0"]
+        options += {"pos": words, "segmentation": ["--white_space", "token"]}[task]
         folder = tmp_path / "tagger"
         train(read_recipe(str(recipe_file), [*options, "--output_dir", str(folder)]))
     card = (folder / "README.md").read_text(encoding="utf-8")
