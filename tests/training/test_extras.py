@@ -33,12 +33,10 @@ def run_snippet(section: str) -> dict[str, Any]:
 
 
 def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
-    """Without dropout and with the same rows in each step, two processes compute what one does."""
+    """Without dropout, and with the same rows in each step, two processes compute what one does."""
     options = [
         "--max_steps",
         "25",
-        "--per_device_train_batch_size",
-        "48",
         "--learning_rate",
         "2e-2",
         "--ema_decay",
@@ -49,11 +47,12 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
         "steps",
     ]
     options += ["--eval_steps", "25", "--save_steps", "25", "--train_sampling_strategy", "random"]
-    options += ["--token_dropout", "0", "--embedding_dropout", "0", "--hidden_dropout", "0", "--output_dir"]
+    options += ["--token_dropout", "0", "--embedding_dropout", "0", "--hidden_dropout", "0"]
+    options += ["--lexicon_dropout", "0", "--output_dir"]
     one, two = tmp_path / "one", tmp_path / "two"
     expected = train(read_recipe(str(recipe_file), [*options, str(one)]))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    half = ["--per_device_train_batch_size", "24"]
+    half = ["--per_device_train_batch_size", "8"]
     command = [*launch, "scripts/train.py", str(recipe_file), *options, str(two), *half]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -66,11 +65,11 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
         difference = (weight - theirs[name]).double()  # of tables too
         assert difference.norm() <= 0.02 * weight.double().norm(), name
     results = json.loads((two / "all_results.json").read_text(encoding="utf-8"))
-    assert results["training"]["train_loss"] == pytest.approx(expected["training"]["train_loss"], rel=1e-2)
+    assert results["training"]["train_loss"] == pytest.approx(expected["training"]["train_loss"], rel=5e-2)
     for split in ("validation", "test"):
         assert results[split]["accuracy"] == pytest.approx(expected[split]["accuracy"], abs=0.005)
     # What both processes evaluated together, a number of rows that does not divide evenly, is every row once.
-    assert expected["validation"]["f1"] > 0
+    assert expected["validation"]["accuracy"] > 0.5
     (logged,) = [row for row in state_of(two)["log_history"] if "eval_f1" in row]
     for score in ("precision", "recall", "f1", "accuracy"):
         assert logged[f"eval_{score}"] == pytest.approx(results["validation"][score])
