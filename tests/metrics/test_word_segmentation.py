@@ -48,7 +48,7 @@ def bakeoff(predicted, gold, training_words):
     return {"true": true, "test": test, "found": found, "new": new, "new_found": new_found}
 
 
-def check(scores, counts):
+def assert_agrees(scores, counts):
     known, known_found = counts["true"] - counts["new"], counts["found"] - counts["new_found"]
     recall, precision = counts["found"] / counts["true"], counts["found"] / counts["test"]
     assert scores["word_recall"] == pytest.approx(recall)
@@ -89,7 +89,7 @@ def test_a_case_by_hand():
     "training_words", [set(), {"一", "一二", "五"}, {"一", "二", "三", "四", "五", "一二", "二三"}]
 )
 def test_cases_against_the_counts_of_the_bakeoff(predicted, gold, training_words):
-    check(compute(predicted, gold, training_words), bakeoff(predicted, gold, training_words))
+    assert_agrees(compute(predicted, gold, training_words), bakeoff(predicted, gold, training_words))
 
 
 @st.composite
@@ -106,7 +106,7 @@ def segmentations(draw):
 
 @given(segmentations())
 def test_any_segmentations_against_the_counts_of_the_bakeoff(case):
-    check(compute(*case), bakeoff(*case))
+    assert_agrees(compute(*case), bakeoff(*case))
 
 
 def test_joint_scores():
