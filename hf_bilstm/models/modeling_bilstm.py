@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import ModelOutput
 
@@ -18,12 +16,14 @@ from .configuration_bilstm import BiLstmConfig
 from .crf import FORBIDDEN_LOGIT, LinearChainCrf
 from .dictionary import DictionaryScores, UserDictionary, bind_dictionary
 from .embeddings import BiLstmEmbeddings
-from .label_states import UNOBSERVED, fold, label_space, narrow, observe, structure
-from .lexicon import LexiconFeatures
+from .initialization import init_weights
+from .inputs import compact_inputs
+from .label_states import UNOBSERVED, fold, label_space, observe, structure
 from .loading import check_complete, check_weights
 from .partition import FORBIDDEN
 from .recurrence import BiRecurrentEncoder, Compaction, run_by_length
-from .tagging_schemes import OUTSIDE, split_tag
+from .tagging_loss import compact_labels, tagging_loss
+from .tagging_schemes import OUTSIDE
 
 
 @dataclass
@@ -43,24 +43,6 @@ class BiLstmTokenClassifierOutput(ModelOutput):
     logits: Tensor | None = None
     emissions: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
-
-
-def _is_loaded(parameter: Tensor) -> bool:
-    # The mark by which `initialization` leaves loaded weights alone; slices and chunks of a parameter do not carry it.
-    return getattr(parameter, "_is_hf_initialized", False)
-
-
-def _init_recurrent(name: str, parameter: Tensor, module: nn.LSTM | nn.GRU) -> None:
-    size = module.hidden_size
-    if name.startswith("weight_ih"):
-        init.xavier_uniform_(parameter)
-    elif name.startswith("weight_hh"):
-        for gate in parameter.split(size):
-            init.orthogonal_(gate)  # Saxe et al. 2014, arXiv:1312.6120
-    else:
-        init.zeros_(parameter)
-        if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
-            init.ones_(parameter[size : 2 * size])  # a forget gate that starts open: Jozefowicz et al. 2015
 
 
 class BiLstmPreTrainedModel(PreTrainedModel):
@@ -135,59 +117,9 @@ class BiLstmPreTrainedModel(PreTrainedModel):
             self.config.auto_map = {**auto_map, "AutoModel": "modeling_bilstm.BiLstmModel"}
         super().save_pretrained(*args, **kwargs)
 
-    @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Initialise a module's own parameters; transformers calls this for every module that was not loaded."""
-        if isinstance(module, nn.Embedding):
-            bound = math.sqrt(3 / module.embedding_dim)  # unit length on average
-            init.uniform_(module.weight, -bound, bound)
-            if module.padding_idx is not None and not _is_loaded(module.weight):
-                init.zeros_(module.weight[module.padding_idx])
-        elif isinstance(module, (nn.LSTM, nn.GRU)):
-            for name, parameter in module.named_parameters():
-                if not _is_loaded(parameter):
-                    _init_recurrent(name, parameter, module)
-        elif isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, (BiLstmEmbeddings, LexiconFeatures, DictionaryScores, LinearChainCrf)):
-            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-                init.zeros_(tensor)
-
-
-def _to_integers(ids: Tensor, name: str) -> Tensor:
-    if ids.is_floating_point() and ids.numel():  # an empty text, as a tensor made from a list, is of this type too
-        raise ValueError(f"{name} must be integers, got {ids.dtype}: pass {name}.long() if they are whole numbers.")
-    return ids.long()
-
-
-def _compact(input_ids: Tensor | None, attention_mask: Tensor | None, vocab_size: int) -> tuple[Compaction, Tensor]:
-    """Bring ids and mask to the form the model computes with, or say what is wrong with them."""
-    if input_ids is None:
-        raise ValueError("input_ids is missing: call the model with a tokenizer's output, model(**tokenizer(text)).")
-    if input_ids.dim() != 2:
-        raise ValueError(
-            f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}; for one text: input_ids[None]."
-        )
-    input_ids = _to_integers(input_ids, "input_ids")
-    if attention_mask is None:
-        attention_mask = torch.ones_like(input_ids)
-    if attention_mask.shape != input_ids.shape:
-        raise ValueError(
-            f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
-            f"got {tuple(attention_mask.shape)}."
-        )
-    if input_ids.numel() and not torch.compiler.is_compiling():
-        lowest, highest = (int(x) for x in input_ids.aminmax())
-        if lowest < 0 or highest >= vocab_size:
-            wrong = lowest if lowest < 0 else highest
-            raise ValueError(
-                f"input_ids hold {wrong}, but the model knows the ids 0 to {vocab_size - 1}: use the tokenizer saved "
-                f"with the model, or resize_token_embeddings(len(tokenizer))."
-            )
-    compaction = Compaction(attention_mask)
-    return compaction, compaction.compact(input_ids)
+        init_weights(module)
 
 
 class BiLstmModel(BiLstmPreTrainedModel):
@@ -243,7 +175,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
         Raises:
             ValueError: If ids or mask have a wrong shape, or an id is outside the vocabulary.
         """
-        compaction, input_ids = _compact(input_ids, attention_mask, self.embeddings.vocab_size)
+        compaction, input_ids = compact_inputs(input_ids, attention_mask, self.embeddings.vocab_size)
         layers = run_by_length(self.encode, input_ids, compaction.lengths)
         last = _restore(layers[-1], compaction)
         hidden_states = None
@@ -289,12 +221,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         super().__init__(config)
         labels, space = label_space(config)
         self.num_labels = len(labels)
-        self._outside = labels.index(OUTSIDE) if OUTSIDE in labels else None
-        # Derived tables are plain lists: tensors made here would be lost when a model is loaded on the meta device.
-        self._starter = [
-            labels.index("B" + label[1:]) if config.tagging_scheme != "none" and split_tag(label)[0] == "I" else index
-            for index, label in enumerate(labels)
-        ]
         self.bilstm = BiLstmModel(config)
         self.classifier = nn.Linear(self.bilstm.output_size, len(space.states))
         self.crf = LinearChainCrf(space, learned=config.use_crf)
@@ -332,16 +258,16 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         Raises:
             ValueError: If inputs have a wrong shape, or an id or label is out of range.
         """
-        compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
+        compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         wants_layers = _is_wanted(output_hidden_states, self.config.output_hidden_states)
         run = self._run_with_layers if wants_layers else self._run
         emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths)
         emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
         if labels is not None:
-            labels = self._check_labels(labels, compaction, input_ids)
+            labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
             legal = self._forbid_at_white_space(emissions, input_ids)
-            loss = self._loss(legal, compaction.lengths, labels, num_items_in_batch)
+            loss = tagging_loss(legal, compaction.lengths, labels, self.crf, self.config, num_items_in_batch)
         hidden_states = tuple(_restore(values, compaction) for values in layers) if wants_layers else None
         output = BiLstmTokenClassifierOutput(
             loss=loss,
@@ -450,7 +376,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             (B,) float64, at most 0.
         """
         compaction, input_ids, emissions = self._emit(input_ids, attention_mask)
-        labels = self._check_labels(labels, compaction, input_ids)
+        labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
         return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
 
     def _run(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -474,7 +400,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
 
     def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
-        compaction, input_ids = _compact(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
+        compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths)
         emissions = self._forbid_at_white_space(emissions, input_ids)
         return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
@@ -494,71 +420,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
     def _consult_dictionary(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Let the words of the model's own dictionary count, if it has one."""
         return emissions if self.dictionary is None else self.dictionary(emissions, input_ids, lengths)
-
-    def _check_labels(self, labels: Tensor, compaction: Compaction, input_ids: Tensor) -> Tensor:
-        """Compact labels, drop those of padding, and let an `I-X` that continues nothing start its span."""
-        if labels.shape != compaction.mask.shape:
-            raise ValueError(
-                f"labels must have the shape {tuple(compaction.mask.shape)} of input_ids, got {tuple(labels.shape)}."
-            )
-        labels = compaction.compact(_to_integers(labels, "labels")).masked_fill(~compaction.mask, UNOBSERVED)
-        if labels.numel() and not torch.compiler.is_compiling():
-            highest = int(labels.max())
-            lowest = int(labels.masked_fill(labels == UNOBSERVED, 0).min())
-            if lowest < 0 or highest >= self.num_labels:
-                wrong = lowest if lowest < 0 else highest
-                names = ", ".join(self.config.labels)
-                raise ValueError(
-                    f"labels hold {wrong}, but the model has the labels 0 to {self.num_labels - 1} ({names}): use its "
-                    f"config.label2id, and -100 where the label is unknown."
-                )
-        white = self._is_white_space(input_ids)
-        if self.config.white_space_token_id is not None and not torch.compiler.is_compiling():
-            contradicts = (labels != UNOBSERVED) & ((labels == self._outside) != white)
-            if bool(contradicts.any()):
-                raise ValueError(
-                    f"labels must be 'O' at white space (token {self.config.white_space_token_id}), and only there: "
-                    f"correct them, label those tokens -100, or leave white_space_token_id None."
-                )
-        if self.config.tagging_scheme == "none":
-            return labels
-        starter = torch.tensor(self._starter, device=labels.device)
-        began = torch.where(labels == UNOBSERVED, UNOBSERVED, starter[labels.clamp(min=0)])  # B-X for B-X and I-X
-        before = began.masked_fill(white, UNOBSERVED - 1)  # nothing goes on after white space,
-        before = nn.functional.pad(before[:, :-1], (1, 0), value=UNOBSERVED - 1)  # and nothing stands before the first
-        continues = (before == began) | (before == UNOBSERVED)
-        return torch.where(continues, labels, began)
-
-    def _loss(
-        self, emissions: Tensor, lengths: Tensor, labels: Tensor, num_items_in_batch: Tensor | int | None
-    ) -> Tensor:
-        """Negative log-likelihood of the labels, per labelled token.
-
-        With label weights w, the CRF's rival paths have their score raised by log w(gold label) at every token where
-        they disagree with it: `-log(e^score(gold) / sum_y e^score(y) prod_{t: y_t wrong} w(gold_t))`, softmax margin
-        of Gimpel and Smith (2010); the softmax head weighs each token's cross-entropy by w(gold label).
-        """
-        observed = observe(labels, self.crf.space)
-        known = labels != UNOBSERVED
-        weights = None
-        if self.config.label_weights is not None:
-            table = torch.tensor(self.config.label_weights, dtype=torch.float32, device=labels.device)
-            weights = torch.where(known, table[labels.clamp(min=0)], 1.0)  # (B, T)
-        if self.config.use_crf:
-            costs = None
-            if weights is not None:
-                costs = torch.where(observed, 0.0, weights.log().clamp(min=FORBIDDEN)[:, :, None])
-            total = self.crf.log_likelihood(emissions, lengths, observed, costs).sum()
-        else:
-            possible = observed & (emissions > FORBIDDEN / 2)
-            agreeing = emissions.masked_fill(~narrow(possible, lengths, self.crf.space), FORBIDDEN)
-            by_token = agreeing.logsumexp(dim=2) - emissions.logsumexp(dim=2)  # (B, T)
-            total = (by_token if weights is None else by_token * weights).masked_fill(~known, 0.0).sum()
-        if num_items_in_batch is None:
-            num_items_in_batch = known.sum()
-        # Nothing may be labelled at all: the loss is then 0.
-        num_items = torch.as_tensor(num_items_in_batch, device=total.device).clamp(min=1)
-        return (-total / num_items).float()
 
 
 __all__ = ["BiLstmForTokenClassification", "BiLstmModel", "BiLstmPreTrainedModel", "BiLstmTokenClassifierOutput"]
