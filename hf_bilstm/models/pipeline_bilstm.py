@@ -17,6 +17,7 @@ import torch
 from transformers import TokenClassificationPipeline
 
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
+from .inputs import check_ids
 from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
 from .tokenizer_backend import WHITE_SPACE
@@ -288,16 +289,15 @@ class TaggingPipeline(TokenClassificationPipeline):
     def _tag_window(
         self, window: list[Any], options: _Options, batch_size: int, pool: ThreadPoolExecutor | None = None
     ) -> list[Any]:
-        rows = self._tokenize(window, options)
-        batches = list(_batches([len(row.ids) for row in rows], batch_size))
+        batches = list(_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
         was_training = self.model.training
         if was_training:
             self.model.eval()  # a model fresh from its training would still drop units
         try:
             tagged = (map if pool is None else pool.map)(
-                lambda batch: self._tag_batch([rows[place] for place in batch], options), batches
+                lambda batch: self._tag_batch([window[place] for place in batch], options), batches
             )
-            results: list[Any] = [None] * len(rows)
+            results: list[Any] = [None] * len(window)
             for batch, of_batch in zip(batches, tagged, strict=True):
                 for place, result in zip(batch, of_batch, strict=True):
                     results[place] = result
@@ -306,9 +306,9 @@ class TaggingPipeline(TokenClassificationPipeline):
                 self.model.train()
         return results
 
-    def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
+    def _tokenize(self, items: list[Any], options: _Options) -> list[_Row]:
         encoded: Any = self.tokenizer(  # type: ignore[misc]
-            [list(item) for item in window] if options.is_split_into_words else window,
+            [list(item) for item in items] if options.is_split_into_words else items,
             is_split_into_words=options.is_split_into_words,
             add_special_tokens=False,
             truncation=False,
@@ -317,7 +317,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             verbose=False,
         )
         rows = []
-        for place, (text, ids) in enumerate(zip(window, encoded["input_ids"], strict=True)):
+        for place, (text, ids) in enumerate(zip(items, encoded["input_ids"], strict=True)):
             offsets = np.array(encoded["offset_mapping"][place], dtype=np.int64).reshape(-1, 2)
             if options.is_split_into_words:
                 # Offsets count from the start of each given token.
@@ -327,8 +327,9 @@ class TaggingPipeline(TokenClassificationPipeline):
             rows.append(_Row(text, ids, offsets))
         return rows
 
-    def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
-        """Decode rows together, and write down what the options ask for."""
+    def _tag_batch(self, items: list[Any], options: _Options) -> list[Any]:
+        """Tag texts together, and write down what the options ask for."""
+        rows = self._tokenize(items, options)
         with torch.inference_mode():
             lengths, emissions = self._emit(rows, options)
             with _TURN:
@@ -358,13 +359,15 @@ class TaggingPipeline(TokenClassificationPipeline):
         real = _are_real(rows)
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
-        mask = torch.from_numpy(real).to(self.device)
-        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        ids = torch.from_numpy(input_ids)
+        check_ids(ids, model.get_input_embeddings().num_embeddings)
+        lengths = torch.tensor([len(row.ids) for row in rows]).to(self.device)
+        emissions = model.emit(ids.to(self.device), lengths)
         if options.dictionary is not None:
             self._find_new_tokens(rows, input_ids, options.dictionary)
             ids = torch.from_numpy(input_ids).to(self.device)
-            emissions = options.dictionary.scores(emissions, ids, compaction.lengths)
-        return compaction.lengths, emissions
+            emissions = options.dictionary.scores(emissions, ids, lengths)
+        return lengths, emissions
 
     def _decode(
         self, rows: list[_Row], lengths: torch.Tensor, emissions: torch.Tensor, options: _Options
