@@ -26,26 +26,6 @@ def to_integers(ids: Tensor, name: str) -> Tensor:
     return ids.long()
 
 
-def check_ids(input_ids: Tensor, vocab_size: int) -> None:
-    """Refuse ids that the model does not know.
-
-    Args:
-        input_ids: Any shape.
-        vocab_size: Number of ids the model knows.
-
-    Raises:
-        ValueError: If an id is outside the vocabulary.
-    """
-    if input_ids.numel() == 0 or torch.compiler.is_compiling():
-        return
-    lowest, highest = (int(x) for x in input_ids.aminmax())
-    if lowest < 0 or highest >= vocab_size:
-        raise ValueError(
-            f"input_ids hold {lowest if lowest < 0 else highest}, but the model knows the ids 0 to {vocab_size - 1}: "
-            f"use the tokenizer saved with the model, or resize_token_embeddings(len(tokenizer))."
-        )
-
-
 def compact_inputs(
     input_ids: Tensor | None, attention_mask: Tensor | None, vocab_size: int
 ) -> tuple[Compaction, Tensor]:
@@ -76,6 +56,13 @@ def compact_inputs(
             f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
             f"got {tuple(attention_mask.shape)}."
         )
-    check_ids(input_ids, vocab_size)
+    if input_ids.numel() and not torch.compiler.is_compiling():
+        lowest, highest = (int(x) for x in input_ids.aminmax())
+        if lowest < 0 or highest >= vocab_size:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"input_ids hold {wrong}, but the model knows the ids 0 to {vocab_size - 1}: use the tokenizer saved "
+                f"with the model, or resize_token_embeddings(len(tokenizer))."
+            )
     compaction = Compaction(attention_mask)
     return compaction, compaction.compact(input_ids)

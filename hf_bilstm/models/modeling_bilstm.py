@@ -401,21 +401,9 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
     def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        return compaction, input_ids, self.emit(input_ids, compaction.lengths)
-
-    def emit(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Scores of the states before any transition, forbidden states marked, of rows that are checked and compacted.
-
-        Args:
-            input_ids: (B, T), right-padded.
-            lengths: (B,) real tokens of each row.
-
-        Returns:
-            (B, T, S) float32; what stands at padding is arbitrary.
-        """
-        (emissions,) = run_by_length(self._emissions, input_ids, lengths)
+        (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths)
         emissions = self._forbid_at_white_space(emissions, input_ids)
-        return self._consult_dictionary(emissions, input_ids, lengths)
+        return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 
     def _is_white_space(self, input_ids: Tensor) -> Tensor:
         white_space = self.config.white_space_token_id
