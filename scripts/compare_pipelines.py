@@ -3,8 +3,8 @@
     python scripts/compare_pipelines.py outputs/ud_chinese_segmentation_pos --data_dir FOLDER
 
 Compared are the spans (words, or words with their parts of speech) of `pipeline("token-classification")` with
-`aggregation_strategy="simple"` and its labels of single tokens with those of TaggingPipeline, for each sentence alone and
-in batches. Sentences that differ are printed, and the exit status is then 1.
+`aggregation_strategy="simple"` and its labels of single tokens with those of TaggingPipeline, for each sentence alone
+and in batches. Sentences that differ are printed, and the exit status is then 1.
 """
 
 import sys

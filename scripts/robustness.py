@@ -3,8 +3,8 @@
     pip install 'hf_bilstm[benchmark]'
     python scripts/robustness.py outputs/ud_chinese_segmentation --data_dir FOLDER
 
-Each row of the table is the validation data (or that of --split) written anew, character by character, so that its gold
-words stay where they are; and written back again to what the model was trained on, which is what an application can do
+Each row of the table is the validation data (or that of --split) written anew, character by character, so that its
+gold words stay where they are; and written back to what the model was trained on, which is what an application can do
 before it tags. OpenCC converts between simplified and traditional characters.
 """
 
@@ -41,7 +41,7 @@ def script_converter(name: str) -> Rewriting:
         name: OpenCC's name of the conversion: "t2s" or "s2t".
 
     Returns:
-        A function of a text. Where OpenCC would give a text of another length, its characters are converted one by one.
+        A function of a text. Where OpenCC would change a text's length, its characters are converted one by one.
     """
     convert = opencc.OpenCC(name).convert
 
