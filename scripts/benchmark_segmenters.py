@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--split", default="validation", choices=("train", "validation", "test"))
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/benchmark_segmenters"))
     parser.add_argument("--rounds", type=int, default=7, help="measured turns of each contender (default: 7)")
-    parser.add_argument("--pkuseg_iterations", type=int, default=20, help="training of pkuseg (default: its own, 20)")
+    parser.add_argument("--pkuseg_iterations", type=int, default=5, help="training of pkuseg (default: 5)")
     own, overrides = parser.parse_known_args()
 
     disable_progress_bars()
