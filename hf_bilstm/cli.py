@@ -58,7 +58,7 @@ def train(arguments: Sequence[str]) -> None:
 
         print(format_help())
         return
-    from hf_bilstm.training.arguments import read_recipe
+    from hf_bilstm.training.recipes import read_recipe
 
     _join_processes()
     config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
@@ -108,7 +108,7 @@ def search(arguments: Sequence[str]) -> None:
 
     disable_progress_bars()
     trials = run(own.recipe, own.space, rest, own.trials)
-    from hf_bilstm.training.arguments import read_recipe
+    from hf_bilstm.training.recipes import read_recipe
 
     best = Path(read_recipe(own.recipe, rest).training.output_dir or ".", BEST_FILE)
     print(f"\n{format_trials(trials)}\n\nThe best is in {best}; train with it: hf-bilstm train {best}")
@@ -136,7 +136,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     from transformers.utils import cached_file
 
     from hf_bilstm.data import encode_dataset
-    from hf_bilstm.training.arguments import read_data_arguments
+    from hf_bilstm.training.recipes import read_data_arguments
     from hf_bilstm.training.reports import report_tagger
     from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
     from hf_bilstm.training.scoring import evaluate_tagger, labels_for_scoring, read_training_words

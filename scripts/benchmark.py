@@ -38,7 +38,7 @@ from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenize
 from hf_bilstm.data import encode_dataset, label_list
 from hf_bilstm.models.crf import LinearChainCrf
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
-from hf_bilstm.training.arguments import read_data_arguments
+from hf_bilstm.training.recipes import read_data_arguments
 from hf_bilstm.training.splits import require_split
 from hf_bilstm.training.trainer import TaggerTrainer
 

@@ -30,7 +30,7 @@ def recipe_file() -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
     """A folder that holds a tagger trained on the built-in corpus for a few epochs."""
-    from hf_bilstm.training.arguments import read_recipe
+    from hf_bilstm.training.recipes import read_recipe
     from hf_bilstm.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")

@@ -25,7 +25,7 @@ from transformers import AutoModelForTokenClassification
 from hf_bilstm import BiLstmConfig, BiLstmTokenizer
 from hf_bilstm.data import load_sample, write_word_pos
 from hf_bilstm.models.tagging_schemes import convert_tags
-from hf_bilstm.training.arguments import read_recipe
+from hf_bilstm.training.recipes import read_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,9 +13,11 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from hf_bilstm import UserDictionary
+from hf_bilstm import TaggingPipeline, UserDictionary
 from hf_bilstm.data import load_sample, read_columns
 from hf_bilstm.models.tagging_schemes import tags_to_spans
+from hf_bilstm.training.recipes import read_recipe
+from hf_bilstm.training.run import train
 
 # Loads a folder where hf_bilstm cannot be imported, tags every text alone and in batches, and prints the results.
 STRANGER = """
@@ -39,6 +41,9 @@ def viterbi_labels(model, input_ids: list[int]) -> list[str]:
     with torch.inference_mode():
         emissions = model(torch.tensor([input_ids])).emissions[0].double().numpy()
     space = model.crf.space
+    if model.config.white_space_token_id is not None:  # there `O` alone is legal, and nowhere else
+        white = np.array(input_ids)[:, None] == model.config.white_space_token_id
+        emissions = np.where(white == [state == "O" for state in space.states], emissions, -np.inf)
     legal = np.array(space.transitions)
     transitions = np.where(legal, model.crf.transitions.detach().double().numpy(), -np.inf)
     start = np.where(space.starts, model.crf.start_transitions.detach().double().numpy(), -np.inf)
@@ -114,6 +119,38 @@ def test_a_saved_dictionary_serves_those_without_the_package(trained, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert ["ORG", 1, 4, "天去了"] in ask_a_stranger(tmp_path, ["昨天去了北京。", "北京"])[0]
+
+
+@pytest.fixture(scope="module", params=["segmentation", "segmentation_pos"])
+def segmenter(request, recipe_file, tmp_path_factory):
+    """A folder that holds a tagger of words, or of words with their parts of speech, and its task."""
+    folder = tmp_path_factory.mktemp(request.param)
+    options = ["--task", request.param, "--white_space", "token", "--output_dir", str(folder)]
+    train(read_recipe(str(recipe_file), [*options, "--num_train_epochs", "2"]))
+    return folder, request.param
+
+
+def test_stock_pipeline_gives_the_words_and_tags_of_every_sentence(segmenter):
+    folder, task = segmenter
+    model, tokenizer = AutoModelForTokenClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    sentences = [*load_sample("validation", task)["tokens"], *load_sample("test", task)["tokens"]]
+    # White space, which no word crosses, now here, now there.
+    texts = [
+        "".join(tokens[: place % 7]) + " " + "".join(tokens[place % 7 :]) for place, tokens in enumerate(sentences)
+    ]
+    expected = [expected_spans(model.eval(), tokenizer, text) for text in texts]
+    assert ["".join(word for _, _, _, word in words) for words in expected] == [
+        text.replace(" ", "") for text in texts
+    ]
+    assert len({label for words in expected for label, *_ in words}) > (1 if task == "segmentation_pos" else 0)
+    stock = pipeline("token-classification", model=str(folder), aggregation_strategy="simple")
+    assert [triples(words) for words in stock(texts, batch_size=16)] == expected
+    assert [triples(words) for words in map(stock, texts[:20])] == expected[:20]
+    ours = TaggingPipeline(model=model, tokenizer=tokenizer)
+    assert [triples(words) for words in ours(texts)] == expected
+    by_token = pipeline("token-classification", model=str(folder), ignore_labels=[])
+    tags = [[(token["entity"], token["start"]) for token in found] for found in by_token(texts, batch_size=16)]
+    assert tags == [[(token["tag"], token["start"]) for token in found] for found in ours(texts, scheme="iob2")]
 
 
 def test_argmax_of_the_logits_is_the_viterbi_path(model_and_tokenizer):

@@ -52,10 +52,12 @@ class UserDictionary:
         force: As above.
 
     Raises:
-        ValueError: If an entry is wrong.
+        ValueError: If an entry is wrong, or `entries` is one string.
     """
 
     def __init__(self, entries: Iterable[str | Sequence[Any]], force: bool = False) -> None:
+        if isinstance(entries, str):  # whose characters would each be an entry
+            raise ValueError(f"entries is the string {entries!r:.80}: it takes a list of words, [{entries!r:.80}].")
         self.entries: list[DictionaryEntry] = []
         self.force = force
         for number, entry in enumerate(entries):

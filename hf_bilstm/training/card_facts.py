@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hf_bilstm.training.arguments import RECIPE_FILE, CardArguments, Recipe, describe_recipe
+from hf_bilstm.training.arguments import CardArguments
 from hf_bilstm.training.card_measures import show_instead
+from hf_bilstm.training.recipes import RECIPE_FILE, Recipe, describe_recipe
 
 BUILT_IN = {
     "sample": "the built-in Chinese corpus of hf_bilstm",

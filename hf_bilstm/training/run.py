@@ -35,14 +35,7 @@ from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
 from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.tagsets import describe_tags
-from hf_bilstm.training.arguments import (
-    RECIPE_FILE,
-    RESULTS_FILE,
-    DataArguments,
-    Recipe,
-    describe_recipe,
-    label_weights,
-)
+from hf_bilstm.training.arguments import DataArguments, label_weights
 from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import name_sources, recipe_facts
@@ -50,6 +43,7 @@ from hf_bilstm.training.card_measures import describe_data, library_versions, me
 from hf_bilstm.training.lexicon import learn_lexicon
 from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
+from hf_bilstm.training.recipes import RECIPE_FILE, RESULTS_FILE, Recipe, describe_recipe
 from hf_bilstm.training.reports import report_tagger
 from hf_bilstm.training.scoring import (
     evaluate_tagger,

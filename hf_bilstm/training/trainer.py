@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 from transformers import Trainer
 
-from hf_bilstm.training.arguments import describe_recipe
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import CardFacts
 from hf_bilstm.training.model_card import write_model_card
+from hf_bilstm.training.recipes import describe_recipe
 
 
 class TaggerTrainer(Trainer):

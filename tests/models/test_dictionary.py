@@ -139,6 +139,12 @@ def test_a_wrong_entry_is_named(entries, message):
         UserDictionary(entries)
 
 
+def test_one_word_is_given_in_a_list():
+    """Of a bare string every character would be a word (ltp#585, a word where words are taken, and the reverse)."""
+    with pytest.raises(ValueError, match=r"entries is the string '计算机': it takes a list of words, \['计算机'\]"):
+        UserDictionary("计算机")
+
+
 def test_a_forced_word_takes_no_negative_weight():
     with pytest.raises(ValueError, match=r"'a' has the weight -1, but a forced word takes one above 0"):
         UserDictionary([("a", -1)], force=True)
@@ -212,19 +218,31 @@ def segment(text, entries, force=False, tagger=SEGMENTER):
         ("他在计算机学院", [("计算机学院", 20.0), "计算机", "学院"], ["他", "在", "计算机学院"]),
         # Entries that another tool's hunt for a match never ends on (ltp#457), and text beyond the last word.
         ("落日ｌｕòｈｕā", [("落日ｌｕòｈｕā", 40.0)], ["落日ｌｕòｈｕā"]),
+        # A word that is the whole text (ltp#466), and a word longer than a window of a few characters (ltp#479, #480).
+        ("计算机", [("计算机", 12.0)], ["计算机"]),
+        ("在计算机学院落日的机学院", [("计算机学院落日的机学", 60.0)], ["在", "计算机学院落日的机学", "院"]),
+        # A word at whose place shorter words begin and go on (baidu/lac#234).
+        ("在计算机学的", ["计算", ("计算机学", 20.0), "学院"], ["在", "计算机学", "的"]),
         # Punctuation, digits, Latin letters (jieba#749, #385, #390, #930).
         ("糖类抗原19-9的", [("糖类抗原19-9", 40.0)], ["糖类抗原19-9", "的"]),
         ("他在*ST舜船", [("*ST舜船", 30.0)], ["他", "在", "*ST舜船"]),
         ("C++、<NUM>", [("C++", 12.0), ("<NUM>", 20.0)], ["C++", "、", "<NUM>"]),
         ("迈克尔·乔丹在", [("迈克尔·乔丹", 30.0)], ["迈克尔·乔丹", "在"]),
+        ("他[/白眼]的", [("[/白眼]", 30.0)], ["他", "[/白眼]", "的"]),  # jieba#873
+        ("在-26.95%、", [("-26.95%", 40.0)], ["在", "-26.95%", "、"]),  # jieba#536
+        ("SK-II的5w-30", [("SK-II", 30.0), ("5w-30", 30.0)], ["SK-II", "的", "5w-30"]),  # jieba#626, #468
         # White space inside a word (jieba#300, pkuseg-python#109), any amount of it.
         ("This is an Apple \u3000Macbook。", ["Apple Macbook"], [*"Thisisan", "Apple \u3000Macbook", "。"]),
         ("Edu Trust认证", ["Edu Trust认证"], ["Edu Trust认证"]),
+        ("Color OS", ["Color OS", "学院"], ["Color OS"]),
+        ("在Color OS学院", ["Color OS", ("学院", 12.0)], ["在", "Color OS", "学院"]),
         # Characters that the model does not know are told apart.
         ("他龘靐齉", [("龘靐", 10.0)], ["他", "龘靐", "齉"]),
         ("他靐龘", [("龘靐", 10.0)], ["他", "靐", "龘"]),
         # Folding is the tokenizer's, and the text stays as it is.
         ("ＭＡＣBook的", [("macＢＯＯＫ", 30.0)], ["ＭＡＣBook", "的"]),
+        # Weights of any size (jieba#563), and what no word of a dictionary touches.
+        ("在学院落日", [("学院", 1e4), ("落日", 8.0)], ["在", "学院", "落日"]),
         # Nothing to find, and nothing to look in (ltp#681).
         ("他在", ["计算机"], ["他", "在"]),
         ("", ["计算机"], []),
@@ -253,6 +271,15 @@ def test_overlapping_forced_words_are_the_longest_and_then_the_leftmost():
 def test_white_space_still_parts_everything_else():
     text = "Apple Mac Apple Macbook"
     assert segment(text, [("Apple Macbook", 1.0)]) == [*"AppleMacApple"[:8], "Apple Macbook"]
+
+
+def test_many_texts_and_words_at_once_with_empty_ones_among_them():
+    """Words added in bulk, then a file tagged text by text (ltp#681, which ends in a panic at an empty line)."""
+    words = ["计算机学院", "落日", "计算机", "学院", "的"]
+    texts = ["他在计算机学院。", "", "\n", "落日的学院", "、"] * 3
+    expected = [["他", "在", "计算机学院", "。"], [], [], ["落日", "的", "学院"], ["、"]] * 3
+    assert segment(texts, words, force=True) == expected
+    assert [segment(text, words, force=True) for text in texts] == expected
 
 
 def test_a_batch_of_texts_and_every_kind_of_result():

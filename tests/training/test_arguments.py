@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from hf_bilstm import BiLstmConfig
-from hf_bilstm.training.arguments import describe_recipe, label_weights, read_data_arguments, read_recipe
+from hf_bilstm.training.arguments import label_weights
+from hf_bilstm.training.recipes import describe_recipe, read_data_arguments, read_recipe
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample
-from hf_bilstm.training.arguments import read_recipe
+from hf_bilstm.training.recipes import read_recipe
 from hf_bilstm.training.run import train
 
 ROOT = Path(__file__).parents[2]

@@ -27,7 +27,7 @@ from transformers import (
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
 from hf_bilstm.data import encode_dataset, label_list, load_sample
 from hf_bilstm.deploy.repository_name import name_repository
-from hf_bilstm.training.arguments import CardArguments, describe_recipe, read_recipe
+from hf_bilstm.training.arguments import CardArguments
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
 from hf_bilstm.training.card_measures import describe_data, measure_speed, tell_language, text_separator
@@ -39,6 +39,7 @@ from hf_bilstm.training.model_card import (
     rewrite_model_card,
     write_model_card,
 )
+from hf_bilstm.training.recipes import describe_recipe, read_recipe
 from hf_bilstm.training.run import train
 from hf_bilstm.training.trainer import TaggerTrainer
 
