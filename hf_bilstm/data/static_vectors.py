@@ -36,9 +36,9 @@ def load_vectors(
 ) -> WordVectors:
     """Load vectors of some words from a file (see `read_vectors`), or from a folder or a repository of the Hub.
 
-    Folders and repositories hold a table in model.safetensors, as model2vec and sentence-transformers write it, and its
-    vocabulary in tokenizer.json, or in vocab.txt, a word a line. A word has a vector if it is one token there. Only the
-    rows of the words asked for are read.
+    Folders and repositories hold a table in model.safetensors, as model2vec and sentence-transformers write it, and
+    its vocabulary in tokenizer.json, or in vocab.txt, a word a line. A word has a vector if it is one token there.
+    Only the rows of the words asked for are read.
 
     Args:
         source: A file, a folder, or an id on the Hub.
@@ -88,8 +88,8 @@ def _find(source: str) -> tuple[str, _Vocabulary]:
             ids = {word: number for number, word in reversed(list(enumerate(lines))) if word}
             return table, _Vocabulary([line for line in lines if line], ids.get)
     raise ValueError(
-        f"{source} holds no static vectors: {_TABLE} is needed, with {_TOKENIZER} or {_WORDS} (a word a line) beside it, "
-        f"in the folder itself or in {_FOLDERS[1]}. Give another, or a file in the format of word2vec, GloVe or fastText."
+        f"{source} holds no static vectors: {_TABLE} is needed, and {_TOKENIZER} or {_WORDS} (a word a line) beside "
+        f"it, in the folder itself or in {_FOLDERS[1]}. Give such a folder, or a file of word2vec, GloVe or fastText."
     )
 
 
@@ -131,8 +131,8 @@ def _read_rows(file: str, tensors: Any, rows: Any, ids: dict[str, int]) -> dict[
         row = token_id if mapping is None else mapping[token_id]
         if row >= rows.get_shape()[0]:
             raise ValueError(
-                f"{file} has {rows.get_shape()[0]} vectors, and {word!r} is number {row} of the vocabulary: the two do "
-                f"not belong together. Fetch both again."
+                f"{file} has {rows.get_shape()[0]} vectors, and {word!r} is number {row} of the vocabulary: the two "
+                f"do not belong together. Fetch both again."
             )
         vector = rows[row : row + 1][0].float().numpy()
         vectors[word] = vector * np.float32(1.0 if weights is None else weights[token_id])

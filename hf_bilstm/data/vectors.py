@@ -76,8 +76,8 @@ def check_size(source: str | Path, size: int, wanted: int | None) -> None:
     """
     if wanted not in (None, size):
         raise ValueError(
-            f"{source} has vectors of {size} numbers, and {wanted} are wanted: leave the size out (embedding_size in a "
-            f"recipe) to take the {size}, or give vectors of {wanted}."
+            f"{source} has vectors of {size} numbers, and {wanted} are wanted: leave out embedding_size (size=) to "
+            f"take the {size}, or give vectors of {wanted}."
         )
 
 
@@ -130,7 +130,9 @@ def read_vectors(
                     repeated.setdefault(word, record.number)
                 elif word is not None:
                     vectors[word] = _numbers(path, record, layout)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system, and not of what decompresses
         raise ValueError(f"{path} is damaged or cut off ({error}): fetch it again.") from error
     if repeated:
         places = ", ".join(f"{word!r} ({_unit(layout)} {number})" for word, number in repeated.items())
@@ -221,8 +223,8 @@ def _binary_records(path: Path, stream: IO[bytes], layout: _Layout) -> Iterator[
             more = stream.read(_CHUNK)
             if not more or (end < 0 and len(buffer) - start > _LONGEST_WORD):
                 raise ValueError(
-                    f"{path}, word {number} of {layout.number}: the file ends, or is no binary file of word2vec. Fetch "
-                    f"it again."
+                    f"{path}, word {number} of {layout.number}: the file ends, or is no binary file of word2vec. "
+                    f"Fetch it again."
                 )
             buffer, start = buffer[start:] + more, 0
             end = buffer.find(b" ")
@@ -244,7 +246,8 @@ def _numbers(path: Path, record: _Record, layout: _Layout) -> NDArray[np.float32
                 f"{where}: {problem} in the vector of {_show(record.word)}, where {layout.size} numbers are expected. "
                 f"Correct the line, or fetch the file again."
             )
-        vector = np.array([float(field) for field in fields], dtype=np.float32)
+        with np.errstate(over="ignore"):  # it becomes infinity, which is refused below
+            vector = np.array([float(field) for field in fields], dtype=np.float32)
     if not np.isfinite(vector).all():
         raise ValueError(f"{where}: the vector of {_show(record.word)} holds NaN or infinity. Take the word out.")
     return vector

@@ -68,7 +68,7 @@ from hf_bilstm.training.vectors import (
     describe_coverage,
     fill_embeddings,
     find_vectors,
-    format_coverage,
+    report_coverage,
 )
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ def train(recipe: Recipe) -> dict[str, Any]:
     settle_machine(training)
     vectors = pretrained_vectors(recipe, train_data)
     tokenizer, model = build(recipe, train_data, validation_data, vectors)
-    coverage = {} if vectors is None else describe_coverage(vectors, tokenizer)
+    coverage = {} if vectors is None else describe_coverage(vectors, tokenizer.get_vocab())
     if coverage:
-        logger.warning(format_coverage(coverage))
+        report_coverage(coverage)
     trainer = make_trainer(recipe, tokenizer, model.config.labels, train_data, validation_data, model=model)
     output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
     if not trainer.is_world_process_zero():
@@ -249,7 +249,7 @@ def pretrained_vectors(recipe: Recipe, train_data: Dataset) -> PretrainedVectors
     if recipe.model.model_name_or_path:
         raise ValueError(
             f"vectors are for new models, and {recipe.model.model_name_or_path} has its own: leave out vectors to "
-            f"fine-tune it (vectors_learning_rate: 0 keeps them as they are), or model_name_or_path to train a new one."
+            f"fine-tune it (vectors_learning_rate: 0 keeps them), or model_name_or_path to train a new one."
         )
     tokenizer = _new_tokenizer(replace(recipe.data, min_frequency=1), train_data)
     return find_vectors(recipe.vectors, train_data, tokenizer, recipe.model.embedding_size)
@@ -325,9 +325,7 @@ def save(
             os.replace(file, folder / file.name)
 
 
-def _new_tokenizer(
-    arguments: DataArguments, train_data: Dataset, extra_tokens: Iterable[str] = ()
-) -> BiLstmTokenizer:
+def _new_tokenizer(arguments: DataArguments, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
     return BiLstmTokenizer.from_corpus(
         train_data["tokens"],
         extra_tokens=extra_tokens,

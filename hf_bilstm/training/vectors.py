@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
@@ -28,8 +27,13 @@ if TYPE_CHECKING:
 logger = logging.get_logger(__name__)
 
 # How a token was found, in the order in which it is tried.
-SPELLINGS = ("exact", "lower_case", "other_script")
+SPELLINGS = ("exact", "lower_case", "other_width", "other_script")
+_WAYS = {"lower_case": "in lower case", "other_width": "in the other width", "other_script": "in the other script"}
 _MISSING_SHOWN = 20
+# ASCII for its full-width forms, and these for ASCII.
+_OTHER_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {
+    code + 0xFEE0: code for code in range(0x21, 0x7F)
+}
 _CONVERSIONS = {"simplified": "t2s", "traditional": "s2t"}  # of OpenCC, into a script
 
 
@@ -60,7 +64,9 @@ class VectorArguments:
     )
     vectors_script: Literal["simplified", "traditional"] | None = field(
         default=None,
-        metadata={"help": "Chinese script of the vectors, in which tokens are looked up that are not found as they are."},
+        metadata={
+            "help": "Chinese script of the vectors, in which tokens are looked up that are not found as they are."
+        },
     )
     vectors_vocabulary_size: int = field(
         default=0,
@@ -162,7 +168,9 @@ def find_vectors(
     )
 
 
-def fill_embeddings(model: PreTrainedModel, vocab: dict[str, int], vectors: PretrainedVectors, trainable: bool) -> None:
+def fill_embeddings(
+    model: PreTrainedModel, vocab: dict[str, int], vectors: PretrainedVectors, trainable: bool
+) -> None:
     """Write vectors into a new model's token embeddings.
 
     Args:
@@ -171,7 +179,7 @@ def fill_embeddings(model: PreTrainedModel, vocab: dict[str, int], vectors: Pret
         vectors: The vectors.
         trainable: Whether training may change them.
     """
-    weight = model.get_input_embeddings().weight
+    weight: Any = model.get_input_embeddings().weight
     ids = torch.tensor([vocab[token] for token in vectors.vectors if token in vocab])
     rows = [vector for token, vector in vectors.vectors.items() if token in vocab]
     with torch.no_grad():
@@ -180,20 +188,21 @@ def fill_embeddings(model: PreTrainedModel, vocab: dict[str, int], vectors: Pret
         weight.register_hook(lambda gradient: gradient.index_fill(0, ids.to(gradient.device), 0.0))
 
 
-def describe_coverage(vectors: PretrainedVectors, tokenizer: BiLstmTokenizer) -> dict[str, Any]:
+def describe_coverage(vectors: PretrainedVectors, vocab: Iterable[str]) -> dict[str, Any]:
     """Say how much of a vocabulary has vectors.
 
     Args:
         vectors: The vectors.
-        tokenizer: The model's; its tokens for padding, the unknown and white space are left out.
+        vocab: The tokens; those that neither stand in the training data nor have a vector (padding, the unknown and
+            white space) do not count.
 
     Returns:
         `name` and `size` of the vectors; the `vocabulary`'s number of tokens, and how many of them were found `exact`,
-        in `lower_case` and in the `other_script`, and are `missing`; `added`, how many of them the training data lack;
+        in `lower_case`, in the `other_width` (ASCII for full-width forms, or these for ASCII) and in the
+        `other_script`, and are `missing`; `added`, how many of them the training data lack;
         `running_tokens`, the share of the training data's tokens that have a vector; and `most_frequent_missing`.
     """
-    no_words = {*tokenizer.all_special_tokens, tokenizer.white_space_token}
-    tokens = [token for token in tokenizer.get_vocab() if token not in no_words]
+    tokens = [token for token in vocab if token in vectors.counts or token in vectors.spelled]
     how = Counter(vectors.spelled.get(token, "missing") for token in tokens)
     missing = sorted((-vectors.counts[token], token) for token in tokens if token not in vectors.spelled)
     covered = sum(vectors.counts[token] for token in tokens if token in vectors.spelled)
@@ -208,33 +217,40 @@ def describe_coverage(vectors: PretrainedVectors, tokenizer: BiLstmTokenizer) ->
     }
 
 
-def format_coverage(coverage: dict[str, Any]) -> str:
-    """Write what `describe_coverage` says as a sentence or two.
+def format_coverage(coverage: Mapping[str, Any]) -> str:
+    """Write the numbers of `describe_coverage` as a sentence or two.
 
     Args:
-        coverage: What it says.
+        coverage: What it gives.
 
     Returns:
         A line of text.
     """
     found = coverage["vocabulary"] - coverage["missing"]
-    kinds = [("lower_case", "in lower case"), ("other_script", "in the other script")]
-    ways = "".join(f", {coverage[kind]:,} of them {how}" for kind, how in kinds if coverage[kind])
-    text = (
-        f"Vectors of {coverage['name']}: {found:,} of the {coverage['vocabulary']:,} tokens of the vocabulary{ways}, "
-        f"{100 * coverage['running_tokens']:.2f} % of the tokens of the training data."
+    ways = "".join(f", {coverage[kind]:,} of them {how}" for kind, how in _WAYS.items() if coverage[kind])
+    added = f" {coverage['added']:,} of the tokens are not in the training data." if coverage["added"] else ""
+    return (
+        f"The token embeddings begin with the vectors of {coverage['name']} ({coverage['size']} numbers each): "
+        f"{found:,} of the {coverage['vocabulary']:,} tokens of the vocabulary have one{ways}, and "
+        f"{100 * coverage['running_tokens']:.2f} % of the running tokens of the training data.{added}"
     )
-    if coverage["added"]:
-        text += f" {coverage['added']:,} are not in the training data."
-    if coverage["missing"]:
-        text += f" Without: {' '.join(coverage['most_frequent_missing'])}{' ...' * (coverage['missing'] > _MISSING_SHOWN)}"
-    return text
+
+
+def report_coverage(coverage: Mapping[str, Any]) -> None:
+    """Log the numbers of `describe_coverage`, and the most frequent tokens that have no vector.
+
+    Args:
+        coverage: What it gives.
+    """
+    without = f" Most frequent without: {' '.join(coverage['most_frequent_missing'])}" if coverage["missing"] else ""
+    logger.warning(format_coverage(coverage) + without)
 
 
 def _spellings(token: str, respell: Callable[[str], str] | None) -> Iterator[tuple[str, str]]:
     """Give the spellings under which a token is looked up, and what each is called."""
     yield "exact", token
     yield "lower_case", token.lower()
+    yield "other_width", token.translate(_OTHER_WIDTH)
     if respell is not None:
         yield "other_script", respell(token)
 
