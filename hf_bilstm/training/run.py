@@ -193,6 +193,7 @@ def build(
         A tokenizer and a model: new ones, or those of `model_name_or_path`, whose head is kept when its labels are the
         data's and made anew otherwise.
     """
+    vectors = vectors or pretrained_vectors(recipe, train_data)
     labels = label_list([data for data in (train_data, validation_data) if data is not None])
     settings = {
         name: value
@@ -202,7 +203,6 @@ def build(
     settings |= _tagset_fields(recipe.data, labels)
     if recipe.model.model_name_or_path:
         return _fine_tuned(recipe, labels, settings)
-    vectors = vectors or pretrained_vectors(recipe, train_data)
     if vectors is not None:
         settings["embedding_size"] = vectors.size
     tokenizer = _new_tokenizer(recipe.data, train_data, vectors.vectors if vectors else ())
