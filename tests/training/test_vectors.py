@@ -246,11 +246,11 @@ def test_vectors_of_another_size_are_refused_with_the_remedy(tmp_path):
 
 def test_vectors_of_another_language_are_refused(tmp_path):
     write_vectors(tmp_path / "vectors.txt", ["word"])
-    with pytest.raises(ValueError, match="has a vector of none of the 2 tokens of the training data.*characters"):
+    with pytest.raises(ValueError, match=r"has a vector of none of the 2 tokens of the training data.*characters"):
         build(recipe_of(tmp_path), sentences("a b"))
 
 
 def test_vectors_of_a_model_that_is_fine_tuned_are_refused(trained, tmp_path):
     recipe = recipe_of(tmp_path, "--model_name_or_path", str(trained))
-    with pytest.raises(ValueError, match="vectors are for new models.*leave out vectors to fine-tune it"):
+    with pytest.raises(ValueError, match=r"vectors are for new models.*leave out vectors to fine-tune it"):
         build(recipe, load_sample("train"))
