@@ -30,6 +30,7 @@ from transformers.utils import logging
 
 from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list, words_of
+from hf_bilstm.data.vectors import check_size
 from hf_bilstm.deploy.push import push_folder
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
@@ -204,6 +205,7 @@ def build(
     if recipe.model.model_name_or_path:
         return _fine_tuned(recipe, labels, settings)
     if vectors is not None:
+        check_size(vectors.name, vectors.size, settings.get("embedding_size"))
         settings["embedding_size"] = vectors.size
     tokenizer = _new_tokenizer(recipe.data, train_data, vectors.vectors if vectors else ())
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)

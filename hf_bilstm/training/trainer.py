@@ -59,7 +59,7 @@ class TaggerTrainer(Trainer):
             The optimizer.
         """
         is_new = self.optimizer is None
-        optimizer = super().create_optimizer(model)
+        optimizer = super().create_optimizer(*([] if model is None else [model]))  # older versions take none
         if is_new and self.vectors_learning_rate is not None:
             tagger: Any = self.accelerator.unwrap_model(self.model if model is None else model)
             vectors = tagger.get_input_embeddings().weight

@@ -134,7 +134,9 @@ def find_vectors(
     """
     source = str(arguments.vectors)
     counts = count_tokens(data["tokens"], tokenizer.granularity, tokenizer.backend_tokenizer)
+    special = set(tokenizer.all_special_tokens)
     wanted = [*counts, *_listed(arguments.vectors_vocabulary_file, tokenizer)]
+    wanted = [token for token in wanted if token not in special]
     respell = _converter(arguments.vectors_script)
     is_token = _is_character if tokenizer.granularity == "char" else has_no_space
     loaded = load_vectors(
@@ -157,7 +159,7 @@ def find_vectors(
         )
     for word in loaded.first_words:  # as the tokenizer will have it, of several spellings the most frequent
         token = fold_text(word, tokenizer)
-        if token not in vectors and token not in counts:
+        if token not in vectors and token not in counts and token not in special:
             vectors[token], spelled[token] = loaded.vectors[word], "exact"
     return PretrainedVectors(
         arguments.vectors_name or (Path(source).name if Path(source).exists() else source),

@@ -104,12 +104,12 @@ def test_vectors_are_scaled_to_the_length_of_new_embeddings(tmp_path):
     ("options", "kept"),
     [
         ([], {"anna", "saw", "rare"}),
-        (["--vectors_vocabulary_size", "2"], {"anna", "saw", "rare", "first", "paris"}),
+        (["--vectors_vocabulary_size", "3"], {"anna", "saw", "rare", "first", "paris"}),
         (["--vectors_vocabulary_file", "words.txt"], {"anna", "saw", "rare", "listed"}),
     ],
 )
 def test_words_with_vectors_enter_the_vocabulary(tmp_path, monkeypatch, options, kept):
-    vectors = write_vectors(tmp_path / "vectors.txt", ["first", "Paris", "paris", "rare", "saw", "listed"])
+    vectors = write_vectors(tmp_path / "vectors.txt", ["first", "[PAD]", "Paris", "paris", "rare", "saw", "listed"])
     (tmp_path / "words.txt").write_text("Listed\nnowhere\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     data = sentences("Anna saw", "anna saw rare scarce")
@@ -119,6 +119,7 @@ def test_words_with_vectors_enter_the_vocabulary(tmp_path, monkeypatch, options,
     tokenizer, model = build(recipe, data, vectors=found)
     assert set(tokenizer.get_vocab()) == {"[PAD]", "[UNK]", *kept}
     table = table_of(model, tokenizer)
+    assert not table["[PAD]"].any()
     for word in kept - {"anna", "paris"}:
         assert np.array_equal(table[word], vectors[word]), word
     if "paris" in kept:  # both spellings become one token, and the first is the more frequent
