@@ -159,7 +159,7 @@ def find_vectors(
         )
     for word in loaded.first_words:  # as the tokenizer will have it, of several spellings the most frequent
         token = fold_text(word, tokenizer)
-        if token not in vectors and token not in counts and token not in special:
+        if token not in vectors and token not in counts and special.isdisjoint((word, token)):
             vectors[token], spelled[token] = loaded.vectors[word], "exact"
     return PretrainedVectors(
         arguments.vectors_name or (Path(source).name if Path(source).exists() else source),
