@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hf_bilstm.data.sample import load_sample, read_sample_file
     from hf_bilstm.data.segmented import read_segmented
     from hf_bilstm.data.sentences import split_sentences
+    from hf_bilstm.data.static_vectors import load_vectors
+    from hf_bilstm.data.vectors import read_vectors
     from hf_bilstm.data.word_pos import read_word_pos, write_word_pos
     from hf_bilstm.data.words import words_of
 
@@ -24,10 +26,12 @@ _MODULES = {
     "label_list": "encoding",
     "load_sample": "sample",
     "load_tagged_dataset": "hub",
+    "load_vectors": "static_vectors",
     "read_columns": "columns",
     "read_conllu": "conllu",
     "read_sample_file": "sample",
     "read_segmented": "segmented",
+    "read_vectors": "vectors",
     "read_word_pos": "word_pos",
     "split_sentences": "sentences",
     "words_of": "words",
@@ -41,10 +45,12 @@ __all__ = [
     "label_list",
     "load_sample",
     "load_tagged_dataset",
+    "load_vectors",
     "read_columns",
     "read_conllu",
     "read_sample_file",
     "read_segmented",
+    "read_vectors",
     "read_word_pos",
     "split_sentences",
     "words_of",

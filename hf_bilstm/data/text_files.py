@@ -26,7 +26,7 @@ def read_lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(_missing(path))
+        raise FileNotFoundError(describe_missing(path))
     data = path.read_bytes()
     try:
         codecs.lookup(encoding)
@@ -88,7 +88,15 @@ def _undecodable(path: Path, data: bytes, encoding: str, error: UnicodeDecodeErr
     )
 
 
-def _missing(path: Path) -> str:
+def describe_missing(path: Path) -> str:
+    """Say that a file is missing, and what the folder holds in which it was looked for.
+
+    Args:
+        path: What was taken for a file.
+
+    Returns:
+        A message.
+    """
     if path.is_dir():
         return f"{path} is a folder; name one of its files. It holds {_listing(path)}."
     if path.parent.is_dir():

@@ -147,6 +147,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         granularity: str = "char",
         min_frequency: int = 1,
         max_vocab_size: int | None = None,
+        extra_tokens: Iterable[str] = (),
         fold: Iterable[str] = (),
         white_space: str = "drop",
         **kwargs: Any,
@@ -158,6 +159,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             granularity: "char" or "word".
             min_frequency: Rarer tokens are left to the unknown token.
             max_vocab_size: Most entries of the vocabulary, those for padding, unknown and white space included.
+            extra_tokens: Tokens that enter however rare they are, such as those that have pretrained vectors.
             fold: Any of "lower", "width" and "digits", applied before counting.
             white_space: "drop" or "token".
             **kwargs: Passed to the class.
@@ -177,9 +179,11 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             raise ValueError(f"max_vocab_size={max_vocab_size!r}: it takes None or a number above {len(reserved)}.")
         empty = build_backend({token: i for i, token in enumerate(reserved)}, specials, **options)
         counts = count_tokens(sentences, granularity, empty)
+        extra = set(count_tokens([[token] for token in extra_tokens], granularity, empty))
+        counts.update(dict.fromkeys(extra, 0))
         for token in reserved:
             counts.pop(token, None)
-        kept = sorted((-n, token) for token, n in counts.items() if n >= min_frequency)
+        kept = sorted((-n, token) for token, n in counts.items() if n >= min_frequency or token in extra)
         if not kept:
             raise ValueError(
                 f"sentences holds no token with min_frequency={min_frequency}: it takes an iterable of texts or of "

@@ -16,7 +16,8 @@ from hf_bilstm.models.tagging_schemes import OUTSIDE, split_tag
 from hf_bilstm.training.arguments import read_label_meanings
 from hf_bilstm.training.card_facts import TASKS, CardFacts
 from hf_bilstm.training.card_measures import library_versions, text_separator
-from hf_bilstm.training.card_tables import data_table, label_table, score_table, type_table
+from hf_bilstm.training.card_tables import data_table, label_table, prose, score_table, type_table
+from hf_bilstm.training.vectors import format_coverage
 
 _ENOUGH = 30  # gold spans of a type: scores of fewer say little
 _MOST_LISTED = 12  # types, in a sentence
@@ -98,6 +99,7 @@ def describe_results(model: PreTrainedModel, facts: CardFacts) -> dict[str, Any]
         "speed": speed,
         "machine": _machine(speed) if speed else "",
         "trained_on": splits.get("train", {}).get("sentences"),
+        "coverage": prose(format_coverage(results["vectors"])) if "vectors" in results else "",
         "data_table": data_table(splits) if splits else "",
         "split": split,
         "score_table": score_table(scored) if scored else "",

@@ -47,7 +47,8 @@ class CardFacts:
         task: As in a recipe: ner, segmentation, pos, segmentation_pos.
         results: Contents of all_results.json: scores under `validation` and `test`, as `evaluate_tagger` gives them;
             `training`, the Trainer's figures; `data`, as `describe_data` gives it; `speed`, as `measure_speed` does;
-            `versions`, as `library_versions` does; `sources`, as `name_sources` does.
+            `versions`, as `library_versions` does; `sources`, as `name_sources` does; `vectors`, as
+            `describe_coverage` does.
         settings: Settings of the training, as `describe_recipe` gives them.
         seed: Seed of the training.
         command: The command that trained the model.
@@ -97,11 +98,13 @@ def recipe_facts(recipe: Recipe, results: dict[str, Any]) -> CardFacts:
     if recipe.data.dataset in BUILT_IN and arguments.dataset_name is None:
         arguments = replace(arguments, dataset_name=BUILT_IN[recipe.data.dataset])
     results = {**results, "data": show_instead(results.get("data", {}), arguments.examples)}
+    folder = "" if recipe.data.dataset else " --data_dir FOLDER"
+    file = " --vectors FILE" if recipe.vectors.vectors and not sources.get("vectors") else ""
     return CardFacts(
         task=recipe.data.task,
         results=results,
         settings=describe_recipe(recipe),
-        command=f"hf-bilstm train {RECIPE_FILE}" + (" --data_dir FOLDER" if not recipe.data.dataset else ""),
+        command=f"hf-bilstm train {RECIPE_FILE}{folder}{file}",
         seed=recipe.training.seed,
         dataset=sources["dataset"],
         dataset_config=recipe.data.dataset_config,
@@ -118,11 +121,12 @@ def name_sources(recipe: Recipe) -> dict[str, str | None]:
         recipe: What is done.
 
     Returns:
-        Ids of the `dataset` and the `base_model`, or None for each.
+        Ids of the `dataset`, the `base_model` and the `vectors`, or None for each.
     """
     return {
         "dataset": hub_id(recipe.data.dataset),
         "base_model": hub_id(recipe.model.model_name_or_path),
+        "vectors": hub_id(recipe.vectors.vectors),
     }
 
 

@@ -9,10 +9,12 @@ from typing import Any, get_args, get_type_hints
 from transformers import TrainingArguments
 
 from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
+from hf_bilstm.training.vectors import VectorArguments
 
 _GROUPS: dict[str, Any] = {
     "data": DataArguments,
     "model (defaults are those of BiLstmConfig)": ModelArguments,
+    "vectors": VectorArguments,
     "run": RunArguments,
     "card": CardArguments,
 }

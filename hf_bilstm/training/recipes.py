@@ -14,6 +14,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
+from hf_bilstm.training.vectors import VectorArguments
 
 RECIPE_FILE, RESULTS_FILE = "recipe.yaml", "all_results.json"  # in a trained folder
 # Paths of the machine, what is done there, and secrets.
@@ -36,13 +37,14 @@ _SETTLED = {
 
 
 class Recipe(NamedTuple):
-    """The five groups of arguments of a run."""
+    """The six groups of arguments of a run."""
 
     model: Any  # ModelArguments is made at import, which a type checker cannot see
     data: DataArguments
     run: RunArguments
     training: TrainingArguments
     card: CardArguments
+    vectors: VectorArguments
 
 
 def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
@@ -59,7 +61,7 @@ def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
         FileNotFoundError: If there is no such file.
         ValueError: If a key is unknown (naming the nearest one) or a value has the wrong type.
     """
-    kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments, CardArguments)
+    kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments, CardArguments, VectorArguments)
     values = load_yaml(config_file) if config_file else {}
     known = argument_names(*kinds)
     for key in values:

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from transformers.utils import logging
 
 from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list, words_of
+from hf_bilstm.data.vectors import check_size
 from hf_bilstm.deploy.push import push_folder
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
@@ -56,6 +58,13 @@ from hf_bilstm.training.scoring import (
 )
 from hf_bilstm.training.splits import load_split, require_split
 from hf_bilstm.training.trainer import TaggerTrainer
+from hf_bilstm.training.vectors import (
+    PretrainedVectors,
+    describe_coverage,
+    fill_embeddings,
+    find_vectors,
+    report_coverage,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -97,13 +106,19 @@ def train(recipe: Recipe) -> dict[str, Any]:
     _part_from_earlier_runs(recipe)
     set_seed(training.seed)
     settle_machine(training)
-    tokenizer, model = build(recipe, train_data, validation_data)
+    vectors = pretrained_vectors(recipe, train_data)
+    tokenizer, model = build(recipe, train_data, validation_data, vectors)
+    coverage = {} if vectors is None else describe_coverage(vectors, tokenizer.get_vocab())
+    if coverage:
+        report_coverage(coverage)
     trainer = make_trainer(recipe, tokenizer, model.config.labels, train_data, validation_data, model=model)
     output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
     if not trainer.is_world_process_zero():
         return {}
 
     results: dict[str, Any] = {"training": output.metrics, "parameters": model.num_parameters()}
+    if coverage:
+        results["vectors"] = coverage
     test_data = load_split(arguments, "test")  # looked at once, after everything is chosen
     encoded = {} if validation_data is None else {"validation": trainer.eval_dataset}
     labels = model.config.labels
@@ -156,7 +171,10 @@ def settle_machine(training: TrainingArguments) -> None:
 
 
 def build(
-    recipe: Recipe, train_data: Dataset, validation_data: Dataset | None = None
+    recipe: Recipe,
+    train_data: Dataset,
+    validation_data: Dataset | None = None,
+    vectors: PretrainedVectors | None = None,
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Make the tokenizer and the model that a recipe trains.
 
@@ -164,11 +182,13 @@ def build(
         recipe: What to do.
         train_data: Columns `tokens` and `tags`; the vocabulary comes from here.
         validation_data: The same; its labels, too, are the model's.
+        vectors: What `pretrained_vectors` gives, which is asked when they are None.
 
     Returns:
         A tokenizer and a model: new ones, or those of `model_name_or_path`, whose head is kept when its labels are the
         data's and made anew otherwise.
     """
+    vectors = vectors or pretrained_vectors(recipe, train_data)
     labels = label_list([data for data in (train_data, validation_data) if data is not None])
     settings = {
         name: value
@@ -178,7 +198,10 @@ def build(
     settings |= _tagset_fields(recipe.data, labels)
     if recipe.model.model_name_or_path:
         return _fine_tuned(recipe, labels, settings)
-    tokenizer = _new_tokenizer(recipe.data, train_data)
+    if vectors is not None:
+        check_size(vectors.name, vectors.size, settings.get("embedding_size"))
+        settings["embedding_size"] = vectors.size
+    tokenizer = _new_tokenizer(recipe.data, train_data, vectors.vectors if vectors else ())
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
     lexicon = None
     if settings.get("lexicon_embedding_size"):
@@ -198,7 +221,34 @@ def build(
     embeddings.fill_character_types(tokenizer.get_vocab())
     if embeddings.lexicon and lexicon:
         embeddings.lexicon.fill(*lexicon)
+    if vectors is not None:
+        fill_embeddings(model, tokenizer.get_vocab(), vectors, recipe.vectors.vectors_trainable)
     return tokenizer, model
+
+
+def pretrained_vectors(recipe: Recipe, train_data: Dataset) -> PretrainedVectors | None:
+    """Find the vectors that a recipe names.
+
+    Args:
+        recipe: What to do.
+        train_data: Column `tokens`.
+
+    Returns:
+        The vectors, or None where the recipe names none.
+
+    Raises:
+        OSError: If they are not there.
+        ValueError: If they are wrong, or the recipe fine-tunes a model, which has embeddings already.
+    """
+    if recipe.vectors.vectors is None:
+        return None
+    if recipe.model.model_name_or_path:
+        raise ValueError(
+            f"vectors are for new models, and {recipe.model.model_name_or_path} has its own: leave out vectors to "
+            f"fine-tune it (vectors_learning_rate: 0 keeps them), or model_name_or_path to train a new one."
+        )
+    tokenizer = _new_tokenizer(replace(recipe.data, min_frequency=1), train_data)
+    return find_vectors(recipe.vectors, train_data, tokenizer, recipe.model.embedding_size)
 
 
 def make_trainer(
@@ -231,6 +281,7 @@ def make_trainer(
         eval_dataset=None if validation_data is None else encode_dataset(validation_data, tokenizer, label2id),
         processing_class=tokenizer,
         data_collator=DataCollatorForTokenClassification(tokenizer),
+        vectors_learning_rate=recipe.vectors.vectors_learning_rate,
         compute_metrics=make_compute_metrics(recipe.data.task, labels),
         preprocess_logits_for_metrics=keep_best_labels,
         callbacks=[*make_callbacks(recipe), ModelCardCallback(recipe_facts(recipe, {}), splits)],
@@ -270,9 +321,10 @@ def save(
             os.replace(file, folder / file.name)
 
 
-def _new_tokenizer(arguments: DataArguments, train_data: Dataset) -> BiLstmTokenizer:
+def _new_tokenizer(arguments: DataArguments, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
     return BiLstmTokenizer.from_corpus(
         train_data["tokens"],
+        extra_tokens=extra_tokens,
         granularity=arguments.granularity,
         min_frequency=arguments.min_frequency,
         fold=tuple(arguments.fold),

@@ -15,7 +15,7 @@ from transformers.trainer_utils import SaveStrategy
 
 from hf_bilstm.training.arguments import ModelArguments
 from hf_bilstm.training.recipes import Recipe, argument_names, describe_recipe, load_yaml, read_recipe, suggestion
-from hf_bilstm.training.run import build, make_trainer, settle_machine
+from hf_bilstm.training.run import build, make_trainer, pretrained_vectors, settle_machine
 from hf_bilstm.training.scoring import main_metric
 from hf_bilstm.training.splits import require_split
 
@@ -131,7 +131,8 @@ def _run(recipe: Recipe, recipe_file: str, space: Space, overrides: Sequence[str
 
     arguments, training = recipe.data, recipe.training
     train_data, validation_data = require_split(arguments, "train"), require_split(arguments, "validation")
-    tokenizer, model = build(recipe, train_data, validation_data)
+    vectors = pretrained_vectors(recipe, train_data)
+    tokenizer, model = build(recipe, train_data, validation_data, vectors)
     settle_machine(training)
     training.save_strategy = SaveStrategy.NO  # scores are all that is wanted of a trial
     for key in space.ranges:
@@ -141,7 +142,7 @@ def _run(recipe: Recipe, recipe_file: str, space: Space, overrides: Sequence[str
     def model_init(trial: optuna.Trial | None) -> PreTrainedModel:
         drawn = {key: value for key, value in space.suggest(trial).items() if key in space.model_keys} if trial else {}
         of_trial = read_recipe(recipe_file, [*overrides, *_as_options(drawn)])
-        built = build(recipe._replace(model=of_trial.model), train_data, validation_data)[1]
+        built = build(recipe._replace(model=of_trial.model), train_data, validation_data, vectors)[1]
         set_seed(training.seed)  # as a run has it that is given its model, so that best.yaml gives the trial's score
         return built
 

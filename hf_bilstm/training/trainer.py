@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import Trainer
 
@@ -22,14 +23,16 @@ class TaggerTrainer(Trainer):
 
     Args:
         *args: What the Trainer takes.
+        vectors_learning_rate: Learning rate of the token embeddings; that of all other weights when None.
         **kwargs: What the Trainer takes. A `ModelCardCallback` among the callbacks says what is known of the run.
 
     Attributes:
         card: The callback that gathers what the model card says.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, vectors_learning_rate: float | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.vectors_learning_rate = vectors_learning_rate
         cards = [one for one in self.callback_handler.callbacks if isinstance(one, ModelCardCallback)]
         if not cards:
             config: Any = getattr(self.model, "config", None)
@@ -45,6 +48,25 @@ class TaggerTrainer(Trainer):
         return [
             name for name in super().get_decay_parameter_names(model) if "embeddings" not in name and "crf" not in name
         ]
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer, with a group of their own for token embeddings that have a learning rate of their own.
+
+        Args:
+            model: The model, when it is not the Trainer's.
+
+        Returns:
+            The optimizer.
+        """
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(*([] if model is None else [model]))  # older versions take none
+        if is_new and self.vectors_learning_rate is not None:
+            tagger: Any = self.accelerator.unwrap_model(self.model if model is None else model)
+            vectors = tagger.get_input_embeddings().weight
+            for group in optimizer.param_groups:
+                group["params"] = [weight for weight in group["params"] if weight is not vectors]
+            optimizer.add_param_group({"params": [vectors], "lr": self.vectors_learning_rate, "weight_decay": 0.0})
+        return optimizer
 
     def create_model_card(
         self,

@@ -83,6 +83,8 @@ class TestVocabulary:
         assert len(BiLstmTokenizer.from_corpus(["aab"], min_frequency=2)) == 3
         assert BiLstmTokenizer.from_corpus(["aabbc"], max_vocab_size=4).get_vocab().keys() >= {"a", "b"}
         assert len(BiLstmTokenizer.from_corpus(["aabbc"], max_vocab_size=4)) == 4
+        extra = BiLstmTokenizer.from_corpus(["aab"], min_frequency=2, extra_tokens="BZ", fold=["lower"])
+        assert extra.get_vocab() == {"[PAD]": 0, "[UNK]": 1, "a": 2, "b": 3, "z": 4}
 
     def test_folding_comes_before_counting(self):
         vocab = BiLstmTokenizer.from_corpus(["aＡA９٣b"], fold=FOLDS).get_vocab()
