@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers import TokenClassificationPipeline
 
+from .characters import CharacterTable
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
@@ -55,6 +56,7 @@ class _Row(NamedTuple):
     text: str
     ids: list[int]
     offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
+    characters: np.ndarray | None  # (T, C) ids of each token's characters, where the model looks into words
 
 
 class _Spans(NamedTuple):
@@ -307,6 +309,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         return results
 
     def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
+        table = self._character_table()
         encoded: Any = self.tokenizer(  # type: ignore[misc]
             [list(item) for item in window] if options.is_split_into_words else window,
             is_split_into_words=options.is_split_into_words,
@@ -315,6 +318,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             return_attention_mask=False,
             return_offsets_mapping=True,
             verbose=False,
+            **({} if table is None else {"return_char_input_ids": False}),  # looked up below, without lists between
         )
         rows = []
         for place, (text, ids) in enumerate(zip(window, encoded["input_ids"], strict=True)):
@@ -324,8 +328,21 @@ class TaggingPipeline(TokenClassificationPipeline):
                 starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
                 offsets = offsets + starts[np.array(encoded.word_ids(place), dtype=np.int64)][:, None]
                 text = options.delimiter.join(text)
-            rows.append(_Row(text, ids, offsets))
+            words = (text[start:stop] for start, stop in offsets.tolist())
+            rows.append(_Row(text, ids, offsets, None if table is None else table.look_up(words)))
         return rows
+
+    def _character_table(self) -> CharacterTable | None:
+        """Give what makes characters of words for models that look into words."""
+        if not self.model.config.char_embedding_size:
+            return None
+        table: CharacterTable | None = getattr(self.tokenizer, "character_table", None)
+        if table is None:
+            raise ValueError(
+                f"This model looks into words, and its tokenizer, a {type(self.tokenizer).__name__}, gives no "
+                f"characters: read it with AutoTokenizer after `import hf_bilstm`, or with trust_remote_code=True."
+            )
+        return table
 
     def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
         """Decode rows together, and write down what the options ask for."""
@@ -359,7 +376,13 @@ class TaggingPipeline(TokenClassificationPipeline):
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(self.device)
-        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        characters = None
+        if rows[0].characters is not None:
+            of_rows = [row.characters for row in rows if row.characters is not None]
+            padded = np.zeros((*real.shape, of_rows[0].shape[1]), dtype=np.int64)
+            padded[real] = np.concatenate(of_rows)
+            characters = torch.from_numpy(padded).to(self.device)
+        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask, characters)
         if options.dictionary is not None:
             self._find_new_tokens(rows, input_ids, options.dictionary)
             ids = torch.from_numpy(input_ids).to(self.device)

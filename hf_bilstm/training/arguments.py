@@ -15,6 +15,7 @@ import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
+from hf_bilstm.models.tokenization_bilstm import DEFAULT_CHAR_WIDTH
 
 RECIPE_FILE, RESULTS_FILE = "recipe.yaml", "all_results.json"  # in a trained folder
 # Paths of the machine, what is done there, and secrets.
@@ -42,6 +43,7 @@ _DERIVED_FIELDS = {
     "white_space_token_id",
     "label_weights",
     "lexicon_size",
+    "char_vocab_size",
     "dictionary_nodes",
     "dictionary_profiles",
     "tagset",  # one of the data's arguments
@@ -157,6 +159,10 @@ class DataArguments:
     )
     min_frequency: int = field(
         default=1, metadata={"help": "Times a token must occur in the training data to enter the vocabulary."}
+    )
+    char_width: int = field(
+        default=DEFAULT_CHAR_WIDTH,
+        metadata={"help": "Characters of a word that models with char_embedding_size see; half of them head, half tail."},
     )
     lexicon_file: str | None = field(
         default=None,

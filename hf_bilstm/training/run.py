@@ -79,6 +79,10 @@ _SHAPES = (
     "character_type_embedding_size",
     "lexicon_embedding_size",
     "lexicon_max_length",
+    "char_embedding_size",
+    "char_encoder",
+    "char_kernel_sizes",
+    "char_hidden_size",
     "hidden_size",
     "num_hidden_layers",
     "rnn_type",
@@ -184,7 +188,7 @@ def build(
     settings |= _tagset_fields(recipe.data, labels)
     if recipe.model.model_name_or_path:
         return _fine_tuned(recipe, labels, settings)
-    tokenizer = _new_tokenizer(recipe.data, train_data)
+    tokenizer = _new_tokenizer(recipe, train_data)
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
     lexicon = None
     if settings.get("lexicon_embedding_size"):
@@ -194,6 +198,7 @@ def build(
         **_label_maps(labels),
         label_weights=label_weights(recipe.model.label_weights, labels),
         vocab_size=len(tokenizer),
+        char_vocab_size=tokenizer.char_vocab_size,
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
         white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
@@ -276,13 +281,15 @@ def save(
             os.replace(file, folder / file.name)
 
 
-def _new_tokenizer(arguments: DataArguments, train_data: Dataset) -> BiLstmTokenizer:
+def _new_tokenizer(recipe: Recipe, train_data: Dataset) -> BiLstmTokenizer:
+    arguments = recipe.data
     return BiLstmTokenizer.from_corpus(
         train_data["tokens"],
         granularity=arguments.granularity,
         min_frequency=arguments.min_frequency,
         fold=tuple(arguments.fold),
         white_space=arguments.white_space,
+        char_width=arguments.char_width if recipe.model.char_embedding_size else 0,
     )
 
 
