@@ -46,11 +46,13 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
 
     Args:
         vocab: Ids of the tokens, 0 to n - 1: `pad_token` 0, `unk_token` 1, and " " 2 if `white_space` is "token".
-        granularity: "char" (default): one character is one token. "word": raw text is split at white space, and each
-            punctuation character is a token; a given word is one token whatever it contains.
+        granularity: "char" (default): one character is one token. "word": raw text is split into words, each a token; a
+            given word is one token whatever it contains.
         fold: Any of "lower", "width" (U+FF01 to U+FF5E become ASCII) and "digits" (decimal digits become 0). Each
             replaces one character by one, so that offsets stay those of the raw text.
         white_space: "drop" (default): white space is no token. "token" (characters only): a run of white space is one.
+        splitting: How raw text is split into words. "treebank" (default): as English treebanks do, `do n't`, `e-mail`,
+            `:-)`. "punctuation": at white space, and each punctuation character is a word.
         characters: Characters that have an id of their own (words only), in the order of the ids. When there are any,
             the output holds `char_input_ids`, those of every word as it is written: 0 padding, 1 other characters.
         char_width: Character ids of a word, at least 2. A longer word keeps its head and its tail.
@@ -64,6 +66,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         granularity: As above.
         fold: As above, a tuple.
         white_space: As above.
+        splitting: As above, None where tokens are characters.
         characters: As above.
         char_width: As above.
         character_table: What gives words their ids, None without `characters`.
@@ -83,6 +86,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         granularity: str | None = None,
         fold: Iterable[str] | None = None,
         white_space: str | None = None,
+        splitting: str | None = None,
         characters: str = "",
         char_width: int = DEFAULT_CHAR_WIDTH,
         pad_token: str | AddedToken = "[PAD]",
@@ -91,7 +95,12 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         tokenizer_object: Tokenizer | None = None,
         **kwargs: Any,
     ) -> None:
-        options: dict[str, Any] = {"granularity": granularity, "fold": fold, "white_space": white_space}
+        options: dict[str, Any] = {
+            "granularity": granularity,
+            "fold": fold,
+            "white_space": white_space,
+            "splitting": splitting,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         options = check_options(**{"granularity": "char", "fold": (), "white_space": "drop", **given})
         specials = [str(pad_token), str(unk_token)]
@@ -118,6 +127,9 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         self.granularity: str = built_in["granularity"]
         self.fold: tuple[str, ...] = built_in["fold"]
         self.white_space: str = built_in["white_space"]
+        self.splitting: str | None = built_in["splitting"]
+        if self.splitting is not None:
+            kwargs["splitting"] = self.splitting
         if characters and self.granularity != "word":
             raise ValueError("characters takes granularity='word': a token of one character has none to look into.")
         self.characters = characters
@@ -172,6 +184,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         max_vocab_size: int | None = None,
         fold: Iterable[str] = (),
         white_space: str = "drop",
+        splitting: str | None = None,
         char_width: int = 0,
         **kwargs: Any,
     ) -> BiLstmTokenizer:
@@ -184,6 +197,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             max_vocab_size: Most entries of the vocabulary, those for padding, unknown and white space included.
             fold: Any of "lower", "width" and "digits", applied before counting.
             white_space: "drop" or "token".
+            splitting: None, "treebank" or "punctuation"; for words, None is "treebank".
             char_width: Character ids of a word, for models that look into words; 0 for none. Characters rarer than
                 `min_frequency` are left to the unknown one.
             **kwargs: Passed to the class.
@@ -194,7 +208,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         Raises:
             ValueError: If an argument is wrong or no token is left.
         """
-        options = check_options(granularity, fold, white_space)
+        options = check_options(granularity, fold, white_space, splitting)
         specials = [str(kwargs.get("pad_token", "[PAD]")), str(kwargs.get("unk_token", "[UNK]"))]
         reserved = [*specials, " "] if white_space == "token" else specials
         if not is_count(min_frequency, 1):
@@ -293,7 +307,9 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             # Without any token the pairs left no trace in the shape: (B, 0) stands for (B, 0, 2).
             encoded["offset_mapping"] = offsets.reshape(*offsets.shape, 2)
         if self.character_table is not None and return_char_input_ids:
-            self._add_characters(self.character_table, encoded, [""] if is_batch_of_none else text, text_pair, is_split)
+            self._add_characters(
+                self.character_table, encoded, [""] if is_batch_of_none else text, text_pair, is_split
+            )
         if is_batch_of_none:
             return BatchEncoding({key: value[:0] for key, value in encoded.items()}, [])
         self._report_truncation(encoded, **kwargs)
@@ -303,7 +319,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         self, table: CharacterTable, encoded: BatchEncoding, text: Any, text_pair: Any, is_split: bool
     ) -> None:
         """Add the characters of every token, in the form that the other values have."""
-        is_batch = isinstance(text, (list, tuple)) and (not is_split or bool(text) and not isinstance(text[0], str))
+        is_batch = isinstance(text, (list, tuple)) and (not is_split or (bool(text) and not isinstance(text[0], str)))
         texts = text if is_batch else [text]
         pairs = (text_pair if is_batch else [text_pair]) if text_pair else [""] * len(texts)
         encodings = encoded.encodings or []

@@ -31,9 +31,7 @@ class WordCache:
     def __reduce__(self) -> Any:
         return WordCache, ()  # copies of a model fill their own
 
-    def look_up(
-        self, words: Tensor, codes: Tensor, compute: Callable[[Tensor], Tensor], version: Any
-    ) -> Tensor:
+    def look_up(self, words: Tensor, codes: Tensor, compute: Callable[[Tensor], Tensor], version: Any) -> Tensor:
         """Give the vectors of distinct words.
 
         Args:
@@ -47,19 +45,17 @@ class WordCache:
         """
         places = (codes >> (64 - _PLACE_BITS)) & (2**_PLACE_BITS - 1)  # the upper bits of a product mix best
         with _LOCK:
-            if self._version == version:
+            is_fresh = self._version != version
+            if not is_fresh:
                 known = (self._words[places] == words).all(dim=1)
                 found = self._vectors[places]
-            else:
-                known = found = None
-        if known is None or found is None:
-            vectors = compute(words)
-            self._store(places, words, vectors, version)
-            return vectors
+        if is_fresh:
+            found = compute(words)
+            self._store(places, words, found, version)
+            return found
         missing = known.logical_not().nonzero().squeeze(1)
         if len(missing):
-            computed = compute(words[missing])
-            found[missing] = computed
+            found[missing] = computed = compute(words[missing])
             self._store(places[missing], words[missing], computed, version)
         return found
 

@@ -154,6 +154,10 @@ class DataArguments:
     white_space: Literal["drop", "token"] = field(
         default="drop", metadata={"help": "Whether white space becomes a token of character models."}
     )
+    splitting: Literal["treebank", "punctuation"] | None = field(
+        default=None,
+        metadata={"help": "How word models split raw text: treebank (as English treebanks do) or punctuation."},
+    )
     fold: list[str] = field(
         default_factory=list, metadata={"help": "What the tokenizer folds: any of lower, width, digits."}
     )
@@ -162,7 +166,9 @@ class DataArguments:
     )
     char_width: int = field(
         default=DEFAULT_CHAR_WIDTH,
-        metadata={"help": "Characters of a word that models with char_embedding_size see; half of them head, half tail."},
+        metadata={
+            "help": "Characters of a word that models with char_embedding_size see; half of them head, half tail."
+        },
     )
     lexicon_file: str | None = field(
         default=None,

@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_bilstm.data.encoding import IGNORED
-from hf_bilstm.training.scoring import input_columns
 from hf_bilstm.models.tagging_schemes import Span
+from hf_bilstm.training.scoring import input_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -289,6 +289,7 @@ def _new_tokenizer(recipe: Recipe, train_data: Dataset) -> BiLstmTokenizer:
         min_frequency=arguments.min_frequency,
         fold=tuple(arguments.fold),
         white_space=arguments.white_space,
+        splitting=arguments.splitting,
         char_width=arguments.char_width if recipe.model.char_embedding_size else 0,
     )
 
