@@ -20,7 +20,7 @@ _WORD = 2**64
 
 
 def _multipliers(count: int) -> list[int]:
-    """Give the hash's multiplier of each character's place, as signed 64-bit numbers (splitmix64, Steele et al. 2014)."""
+    """Give the hash's multiplier of each character's place, as signed 64-bit numbers (Steele et al. 2014)."""
     numbers = []
     for place in range(1, count + 1):
         mixed = place * _GOLDEN % _WORD

@@ -86,8 +86,8 @@ def compact_characters(char_input_ids: Tensor | None, compaction: Compaction, vo
     if char_input_ids is None:
         raise ValueError(
             "char_input_ids is missing: this model looks into words. Call it with all that its tokenizer gives, "
-            "model(**tokenizer(text)). Where the tokenizer gives none it was read as a generic class: import hf_bilstm "
-            "first, or pass trust_remote_code=True."
+            "model(**tokenizer(text)). A tokenizer that gives none is of a generic class: import hf_bilstm first, "
+            "or pass trust_remote_code=True."
         )
     if char_input_ids.numel() == 0 and 0 in shape:  # tensors made of lists without a token have no third dimension
         char_input_ids = char_input_ids.new_zeros(*shape, 1)

@@ -1,7 +1,7 @@
 """Tokenizer of the BiLSTM taggers: one token a character, or one token a word.
 
 Whatever concerns raw text stands in tokenizer.json, so that a checkpoint read by a generic class, or by `tokenizers`
-alone, gives the same ids and offsets. The class adds given words (`is_split_into_words=True`), the characters of words,
+alone, gives the same ids and offsets. The class adds given words (`is_split_into_words=True`), characters of words,
 empty batches and the report on truncation.
 """
 
@@ -46,8 +46,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
 
     Args:
         vocab: Ids of the tokens, 0 to n - 1: `pad_token` 0, `unk_token` 1, and " " 2 if `white_space` is "token".
-        granularity: "char" (default): one character is one token. "word": raw text is split into words, each a token; a
-            given word is one token whatever it contains.
+        granularity: "char" (default): one character is one token. "word": raw text is split into words; a given word
+            is one token whatever it contains.
         fold: Any of "lower", "width" (U+FF01 to U+FF5E become ASCII) and "digits" (decimal digits become 0). Each
             replaces one character by one, so that offsets stay those of the raw text.
         white_space: "drop" (default): white space is no token. "token" (characters only): a run of white space is one.
@@ -117,12 +117,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             )
         if [backend.token_to_id(token) for token in specials] != [0, 1]:
             raise ValueError(f"pad_token and unk_token take the texts of the tokens 0 and 1, not {specials}.")
-        built_in = read_options(backend)
-        for name in given:
-            if options[name] != built_in[name]:
-                raise ValueError(
-                    f"{name}={options[name]!r}: what was read is built for {built_in[name]!r}; leave it out."
-                )
+        built_in = read_options(backend, expected={name: options[name] for name in given})
         self._tokenizer = backend
         self.granularity: str = built_in["granularity"]
         self.fold: tuple[str, ...] = built_in["fold"]

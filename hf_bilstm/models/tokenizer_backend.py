@@ -114,19 +114,23 @@ def build_backend(
     return backend
 
 
-def read_options(backend: Tokenizer) -> dict[str, Any]:
-    """Read granularity, foldings, white space and splitting off what a backend does."""
+def read_options(backend: Tokenizer, expected: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Read granularity, foldings, white space and splitting off what a backend does; refuse others than expected."""
     normalize = backend.normalizer.normalize_str if backend.normalizer else str
     pieces = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str("don't")]
     splitting = next((name for name, (_, probe) in SPLITTINGS.items() if probe == pieces), None)
     is_char = splitting is None
     has_token = is_char and any(token.content == " " for token in backend.get_added_tokens_decoder().values())
-    return {
+    built_in: dict[str, Any] = {
         "granularity": "char" if is_char else "word",
         "fold": tuple(name for name, (before, after) in _FOLD_PROBES.items() if normalize(before) == after),
         "white_space": "token" if has_token else "drop",
         "splitting": splitting,
     }
+    for name, value in (expected or {}).items():
+        if value != built_in[name]:
+            raise ValueError(f"{name}={value!r}: what was read is built for {built_in[name]!r}; leave it out.")
+    return built_in
 
 
 def count_tokens(sentences: Iterable[str | Sequence[str]], granularity: str, backend: Tokenizer) -> Counter[str]:

@@ -1,9 +1,9 @@
 """Splitting of raw text into words, the way English treebanks do, as one regular expression of tokenizer.json.
 
-The conventions are those of the Penn Treebank as UD English EWT carries them on: punctuation is apart, and so are clitics
-(`do n't`, `it 's`) and the parts of most hyphenated words (`long - term`, but `e-mail`); web and e-mail addresses, file
-names, abbreviations, emoticons and emoji stay whole. What an apostrophe or full stop means is told by its neighbours
-alone: the case of letters makes hardly a difference, so that folding to lower case may come first.
+The conventions are those of the Penn Treebank as UD English EWT carries them on: punctuation is apart, and so are
+clitics (`do n't`, `it 's`) and the parts of most hyphenated words (`long - term`, but `e-mail`); web and e-mail
+addresses, file names, abbreviations, emoticons and emoji stay whole. Case makes hardly a difference, so that folding
+to lower case may come first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ _CLITIC = rf"(?i:['’`](?:s|m|d|ll|re|ve)|n['’]t){_END}"
 # An apostrophe between letters that begins no clitic belongs to the word: O'Neil, Qa'ida.
 _WORD = r"\p{L}(?:[\p{L}\p{M}\p{N}_]|['’](?=\p{L}))*"
 _NUMBER = r"\p{N}+(?:[.,:]\p{N}+)*"
-_ENDINGS = "com|org|net|edu|gov|info|co\\.uk|pdf|docx?|xlsx?|pptx?|html?|jpe?g|gif|png|txt|zip|exe|mp3|url"  # of names with dots
+# Of names with dots in them.
+_ENDINGS = "com|org|net|edu|gov|info|co\\.uk|pdf|docx?|xlsx?|pptx?|html?|jpe?g|gif|png|txt|zip|exe|mp3|url"
 _ABBREVIATIONS = (
     "mr|mrs|ms|dr|prof|sr|jr|st|vs|inc|ltd|co|corp|gen|gov|sen|rep|rev|lt|col|sgt|capt|dept|attn|ft|etc|jan|feb|mar|apr|"
     "jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thurs?|fri|no(?=\\.\\s*\\p{N})"
