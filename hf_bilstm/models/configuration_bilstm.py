@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: `@strict` checks values against real types, not their names.
 import math
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 from huggingface_hub.dataclasses import strict
@@ -38,6 +39,12 @@ class BiLstmConfig(PreTrainedConfig):
         lexicon_max_length: Number of tokens from which lexicon words count as equally long.
         lexicon_dropout: Rate at which training overlooks a lexicon word that it finds, 0 to 1.
         lexicon_size: Nodes of the lexicon's trie.
+        char_vocab_size: Number of character ids.
+        char_embedding_size: Size of the embedding of a word's characters, 0 for models that do not look into words.
+        char_encoder: What makes a word's vector of its characters, "cnn" or "bilstm".
+        char_kernel_sizes: Characters of a window, for each kind of windows of the "cnn".
+        char_hidden_size: Features of each kind of windows; units of each direction of the "bilstm".
+        char_dropout: Rate at which training replaces a character by the unknown one, 0 to 1.
         hidden_size: Units of each direction of each recurrent layer.
         num_hidden_layers: Recurrent layers, each of two directions.
         rnn_type: Recurrent cell, "lstm" or "gru".
@@ -81,6 +88,12 @@ class BiLstmConfig(PreTrainedConfig):
     lexicon_max_length: int = 5
     lexicon_dropout: float | int = 0.0
     lexicon_size: int = 0
+    char_vocab_size: int = 0
+    char_embedding_size: int = 0
+    char_encoder: Literal["cnn", "bilstm"] = "cnn"
+    char_kernel_sizes: list[int] = field(default_factory=lambda: [3])
+    char_hidden_size: int = 50
+    char_dropout: float | int = 0.0
     hidden_size: int = 256
     num_hidden_layers: int = 1
     rnn_type: Literal["lstm", "gru"] = "lstm"
@@ -139,6 +152,7 @@ class BiLstmConfig(PreTrainedConfig):
             "embedding_size",
             "bigram_embedding_size",
             "lexicon_max_length",
+            "char_hidden_size",
             "hidden_size",
             "num_hidden_layers",
         ):
@@ -149,11 +163,20 @@ class BiLstmConfig(PreTrainedConfig):
             ("character_type_embedding_size", "character types"),
             ("lexicon_embedding_size", "lexicon"),
             ("lexicon_size", "lexicon"),
+            ("char_vocab_size", "characters"),
+            ("char_embedding_size", "characters"),
             ("dictionary_nodes", "dictionary"),
             ("dictionary_profiles", "dictionary"),
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 (no {what}) or more, got {getattr(self, name)}.")
+        if not self.char_kernel_sizes or min(self.char_kernel_sizes) < 1:
+            raise ValueError(f"char_kernel_sizes takes sizes from 1 on, at least one, got {self.char_kernel_sizes}.")
+        if self.char_embedding_size and self.char_vocab_size < 2:
+            raise ValueError(
+                f"char_embedding_size={self.char_embedding_size} needs char_vocab_size, got {self.char_vocab_size}: "
+                f"pass char_vocab_size=tokenizer.char_vocab_size of a BiLstmTokenizer made with char_width."
+            )
         for name in ("bigram_buckets", "lexicon_embedding_size"):
             if getattr(self, name) and self.vocab_size > 2**22:
                 raise ValueError(f"vocab_size must be at most {2**22} with {name}, got {self.vocab_size}.")
@@ -164,7 +187,7 @@ class BiLstmConfig(PreTrainedConfig):
         Raises:
             ValueError: Naming the field, its value and its range.
         """
-        for name in ("token_dropout", "embedding_dropout", "hidden_dropout", "lexicon_dropout"):
+        for name in ("token_dropout", "char_dropout", "embedding_dropout", "hidden_dropout", "lexicon_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
         if self.token_dropout and self.unk_token_id is None:

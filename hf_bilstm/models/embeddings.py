@@ -1,4 +1,4 @@
-"""Embeddings of tokens, their hashed pairs, their character types and the words of a lexicon, all from ids alone."""
+"""Embeddings of tokens, their hashed pairs, character types, characters and the words of a lexicon, from ids alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from .character_features import CharacterFeatures
 from .character_types import CHARACTER_TYPES, token_types
 from .configuration_bilstm import BiLstmConfig
 from .lexicon import LexiconFeatures
@@ -39,7 +40,7 @@ def bigram_ids(input_ids: Tensor, lengths: Tensor, num_buckets: int, boundary_id
 
 
 class BiLstmEmbeddings(nn.Module):
-    """Vectors of tokens, and of their pairs, character types and lexicon words where asked for, side by side.
+    """Vectors of tokens, and of their pairs, types, characters and lexicon words where asked for, side by side.
 
     Args:
         config: The model's configuration.
@@ -59,11 +60,15 @@ class BiLstmEmbeddings(nn.Module):
             self.bigram_embeddings = nn.Embedding(config.bigram_buckets, config.bigram_embedding_size)
             self.output_size += config.bigram_embedding_size
         self.character_type_embeddings: nn.Embedding | None = None
+        self.characters: CharacterFeatures | None = None
         self.lexicon: LexiconFeatures | None = None
         if config.character_type_embedding_size:
             self.register_buffer("character_types", torch.zeros(config.vocab_size, dtype=torch.long))
             self.character_type_embeddings = nn.Embedding(len(CHARACTER_TYPES), config.character_type_embedding_size)
             self.output_size += config.character_type_embedding_size
+        if config.char_embedding_size:
+            self.characters = CharacterFeatures(config)
+            self.output_size += self.characters.output_size
         if config.lexicon_embedding_size:
             self.lexicon = LexiconFeatures(
                 config.lexicon_size, config.lexicon_embedding_size, config.lexicon_max_length, config.lexicon_dropout
@@ -99,12 +104,13 @@ class BiLstmEmbeddings(nn.Module):
             added = value.num_embeddings - len(self.character_types)
             self.character_types = nn.functional.pad(self.character_types, (0, added))
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, lengths: Tensor, *features: Tensor) -> Tensor:
         """Look the vectors up.
 
         Args:
             input_ids: (B, T), right-padded.
             lengths: (B,) real tokens of each row.
+            *features: (B, T, D) vectors to put beside, such as those that `characters` makes.
 
         Returns:
             (B, T, `output_size`).
@@ -120,4 +126,4 @@ class BiLstmEmbeddings(nn.Module):
             vectors.append(self.bigram_embeddings(pairs))
         if self.character_type_embeddings is not None:
             vectors.append(self.character_type_embeddings(self.character_types[input_ids]))
-        return self.dropout(torch.cat((*vectors, *known_words), dim=-1))
+        return self.dropout(torch.cat((*vectors, *features, *known_words), dim=-1))

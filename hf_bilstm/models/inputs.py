@@ -66,3 +66,43 @@ def compact_inputs(
             )
     compaction = Compaction(attention_mask)
     return compaction, compaction.compact(input_ids)
+
+
+def compact_characters(char_input_ids: Tensor | None, compaction: Compaction, vocab_size: int) -> Tensor:
+    """Bring the characters of words to the form the model computes with.
+
+    Args:
+        char_input_ids: (B, T, C) character ids, 0 after the last character of a word.
+        compaction: That of the words.
+        vocab_size: Number of character ids the model knows.
+
+    Returns:
+        (B, T', C) int64, right-padded.
+
+    Raises:
+        ValueError: If they are missing, have a wrong shape, or an id is out of range.
+    """
+    shape = tuple(compaction.mask.shape)
+    if char_input_ids is None:
+        raise ValueError(
+            "char_input_ids is missing: this model looks into words. Call it with all that its tokenizer gives, "
+            "model(**tokenizer(text)). A tokenizer that gives none is of a generic class: import hf_bilstm first, "
+            "or pass trust_remote_code=True."
+        )
+    if char_input_ids.numel() == 0 and 0 in shape:  # tensors made of lists without a token have no third dimension
+        char_input_ids = char_input_ids.new_zeros(*shape, 1)
+    if char_input_ids.dim() != 3 or tuple(char_input_ids.shape[:2]) != shape or not char_input_ids.shape[2]:
+        raise ValueError(
+            f"char_input_ids must have shape (batch, tokens, characters) with input_ids {shape}, got "
+            f"{tuple(char_input_ids.shape)}."
+        )
+    char_input_ids = to_integers(char_input_ids, "char_input_ids")
+    if char_input_ids.numel() and not torch.compiler.is_compiling():
+        lowest, highest = (int(x) for x in char_input_ids.aminmax())
+        if lowest < 0 or highest >= vocab_size:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"char_input_ids hold {wrong}, but the model knows the character ids 0 to {vocab_size - 1}: use the "
+                f"tokenizer saved with the model."
+            )
+    return compaction.compact(char_input_ids)

@@ -17,7 +17,7 @@ from .crf import FORBIDDEN_LOGIT, LinearChainCrf
 from .dictionary import DictionaryScores, UserDictionary, bind_dictionary
 from .embeddings import BiLstmEmbeddings
 from .initialization import init_weights
-from .inputs import compact_inputs
+from .inputs import compact_characters, compact_inputs
 from .label_states import UNOBSERVED, fold, label_space, observe, structure
 from .loading import check_complete, check_weights
 from .partition import FORBIDDEN
@@ -158,6 +158,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
         attention_mask: Tensor | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        char_input_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput | tuple[Tensor, ...]:
         """Encode a batch; a row's result depends on nothing but its own tokens.
@@ -167,6 +168,7 @@ class BiLstmModel(BiLstmPreTrainedModel):
             attention_mask: (B, T), 1 at tokens and 0 at padding, wherever the padding stands; all 1 when absent.
             output_hidden_states: Whether to return embeddings and every layer's output.
             return_dict: Whether to return an output object (default) or a tuple.
+            char_input_ids: (B, T, C) ids of each token's characters, for models that look into words.
             **kwargs: Ignored, for callers that pass what other models take.
 
         Returns:
@@ -176,7 +178,8 @@ class BiLstmModel(BiLstmPreTrainedModel):
             ValueError: If ids or mask have a wrong shape, or an id is outside the vocabulary.
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.embeddings.vocab_size)
-        layers = run_by_length(self.encode, input_ids, compaction.lengths)
+        characters = self.read_characters(char_input_ids, compaction)
+        layers = run_by_length(self.encode, input_ids, compaction.lengths, *characters)
         last = _restore(layers[-1], compaction)
         hidden_states = None
         if _is_wanted(output_hidden_states, self.config.output_hidden_states):
@@ -184,17 +187,33 @@ class BiLstmModel(BiLstmPreTrainedModel):
         output = BaseModelOutput(last_hidden_state=last, hidden_states=hidden_states)
         return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
-    def encode(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+    def read_characters(self, char_input_ids: Tensor | None, compaction: Compaction) -> list[Tensor]:
+        """Make the vectors of words from their characters, once for each distinct word of a batch.
+
+        Args:
+            char_input_ids: (B, T, C), as in `forward`.
+            compaction: That of the words.
+
+        Returns:
+            One tensor (B, T', D), right-padded, or none where the model does not look into words.
+        """
+        features = self.embeddings.characters
+        if features is None:
+            return []
+        return [features(compact_characters(char_input_ids, compaction, features.vocab_size))]
+
+    def encode(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
         """Run embeddings and layers over rows that are checked and compacted.
 
         Args:
             input_ids: (B, T), right-padded.
             lengths: (B,) real tokens of each row.
+            *characters: What `read_characters` gave for these rows.
 
         Returns:
             The embeddings and each layer's output, (B, T, D); what stands at padding is arbitrary.
         """
-        embedded = self.embeddings(input_ids, lengths)
+        embedded = self.embeddings(input_ids, lengths, *characters)
         return [embedded, *self.encoder(embedded, lengths)]
 
 
@@ -239,6 +258,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
+        char_input_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> BiLstmTokenClassifierOutput | tuple[Tensor, ...]:
         """Tag a batch; the tags of a text never depend on what else is in the batch.
@@ -250,6 +270,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             output_hidden_states: Whether to return embeddings and every layer's output.
             return_dict: Whether to return an output object (default) or a tuple.
             num_items_in_batch: What to divide the summed loss by; the number of labelled tokens when absent.
+            char_input_ids: (B, T, C) ids of each token's characters, for models that look into words.
             **kwargs: Ignored, for callers that pass what other models take.
 
         Returns:
@@ -261,7 +282,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         wants_layers = _is_wanted(output_hidden_states, self.config.output_hidden_states)
         run = self._run_with_layers if wants_layers else self._run
-        emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths)
+        characters = self.bilstm.read_characters(char_input_ids, compaction)
+        emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths, *characters)
         emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
         if labels is not None:
@@ -328,34 +350,44 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         self.config.dictionary_profiles = 0 if self.dictionary is None else len(self.dictionary.forced)
 
     @torch.no_grad()
-    def posteriors(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def posteriors(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, char_input_ids: Tensor | None = None
+    ) -> Tensor:
         """Probability of every label at every token, over all legal paths.
 
         Args:
             input_ids: (B, T) token ids.
             attention_mask: (B, T), or None for all ones.
+            char_input_ids: (B, T, C), for models that look into words.
 
         Returns:
             (B, T, L) float32, summing to 1 at tokens and 0 at padding.
         """
-        compaction, _, emissions = self._emit(input_ids, attention_mask)
+        compaction, _, emissions = self._emit(input_ids, attention_mask, char_input_ids)
         marginals = self.crf.marginals(emissions, compaction.lengths).float()  # (B, T, S)
         return compaction.scatter(reduce(torch.add, fold(marginals, self.crf.space, 0.0)))
 
     @torch.no_grad()
-    def n_best(self, input_ids: Tensor, n: int, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def n_best(
+        self,
+        input_ids: Tensor,
+        n: int,
+        attention_mask: Tensor | None = None,
+        char_input_ids: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """The n best legal label sequences of every row.
 
         Args:
             input_ids: (B, T) token ids.
             n: Sequences wanted, at least 1.
             attention_mask: (B, T), or None for all ones.
+            char_input_ids: (B, T, C), for models that look into words.
 
         Returns:
             Label ids (B, n, T), -100 at padding, and log-probabilities (B, n) in falling order. Where a row has fewer
             legal sequences, the places left over hold -100 and minus infinity.
         """
-        compaction, _, emissions = self._emit(input_ids, attention_mask)
+        compaction, _, emissions = self._emit(input_ids, attention_mask, char_input_ids)
         paths, scores = self.crf.n_best(emissions, compaction.lengths, n)
         owners = torch.tensor(self.crf.space.state_to_label, device=paths.device)
         unused = ~compaction.mask[:, None, :] | scores.isinf()[:, :, None]
@@ -364,27 +396,34 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         return label_ids, scores - self.crf.log_partition(emissions, compaction.lengths)[:, None]
 
     @torch.no_grad()
-    def label_log_likelihood(self, input_ids: Tensor, labels: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def label_log_likelihood(
+        self,
+        input_ids: Tensor,
+        labels: Tensor,
+        attention_mask: Tensor | None = None,
+        char_input_ids: Tensor | None = None,
+    ) -> Tensor:
         """Log-probability that the label sequence agrees with the given labels wherever they are not -100.
 
         Args:
             input_ids: (B, T) token ids.
             labels: (B, T) label ids, -100 where anything agrees.
             attention_mask: (B, T), or None for all ones.
+            char_input_ids: (B, T, C), for models that look into words.
 
         Returns:
             (B,) float64, at most 0.
         """
-        compaction, input_ids, emissions = self._emit(input_ids, attention_mask)
+        compaction, input_ids, emissions = self._emit(input_ids, attention_mask, char_input_ids)
         labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
         return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
 
-    def _run(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+    def _run(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
         """Emissions (B, T, S) and logits (B, T, L) of rows that are compacted."""
-        return self._run_with_layers(input_ids, lengths)[:2]
+        return self._run_with_layers(input_ids, lengths, *characters)[:2]
 
-    def _run_with_layers(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
-        layers = self.bilstm.encode(input_ids, lengths)
+    def _run_with_layers(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
+        layers = self.bilstm.encode(input_ids, lengths, *characters)
         emissions = self.classifier(layers[-1]).float()
         if self.training:
             logits = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
@@ -395,13 +434,16 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
         return [emissions, logits, *layers]
 
-    def _emissions(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
-        return [self.classifier(self.bilstm.encode(input_ids, lengths)[-1]).float()]
+    def _emissions(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
+        return [self.classifier(self.bilstm.encode(input_ids, lengths, *characters)[-1]).float()]
 
-    def _emit(self, input_ids: Tensor, attention_mask: Tensor | None) -> tuple[Compaction, Tensor, Tensor]:
+    def _emit(
+        self, input_ids: Tensor, attention_mask: Tensor | None, char_input_ids: Tensor | None = None
+    ) -> tuple[Compaction, Tensor, Tensor]:
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths)
+        characters = self.bilstm.read_characters(char_input_ids, compaction)
+        (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths, *characters)
         emissions = self._forbid_at_white_space(emissions, input_ids)
         return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 

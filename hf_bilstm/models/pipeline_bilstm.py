@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from transformers import TokenClassificationPipeline
 
+from .characters import CharacterTable
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .pipeline_results import Row, Spans, find_spans, write_spans, write_tags, write_words
 from .recurrence import like_lengths
@@ -280,6 +281,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         return results
 
     def _tokenize(self, items: list[Any], options: _Options) -> list[Row]:
+        table = self._character_table()
         encoded: Any = self.tokenizer(  # type: ignore[misc]
             [list(item) for item in items] if options.is_split_into_words else items,
             is_split_into_words=options.is_split_into_words,
@@ -288,6 +290,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             return_attention_mask=False,
             return_offsets_mapping=True,
             verbose=False,
+            **({} if table is None else {"return_char_input_ids": False}),  # looked up below, without lists between
         )
         rows = []
         for place, (text, ids) in enumerate(zip(items, encoded["input_ids"], strict=True)):
@@ -297,8 +300,21 @@ class TaggingPipeline(TokenClassificationPipeline):
                 starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
                 offsets = offsets + starts[np.array(encoded.word_ids(place), dtype=np.int64)][:, None]
                 text = options.delimiter.join(text)
-            rows.append(Row(text, ids, offsets))
+            words = (text[start:stop] for start, stop in offsets.tolist())
+            rows.append(Row(text, ids, offsets, None if table is None else table.look_up(words)))
         return rows
+
+    def _character_table(self) -> CharacterTable | None:
+        """Give what makes characters of words for models that look into words."""
+        if not self.model.config.char_embedding_size:
+            return None
+        table: CharacterTable | None = getattr(self.tokenizer, "character_table", None)
+        if table is None:
+            raise ValueError(
+                f"This model looks into words, and its tokenizer, a {type(self.tokenizer).__name__}, gives no "
+                f"characters: read it with AutoTokenizer after `import hf_bilstm`, or with trust_remote_code=True."
+            )
+        return table
 
     def _tag_batch(self, items: list[Any], options: _Options) -> list[Any]:
         """Tag texts together, and write down what the options ask for."""
@@ -331,7 +347,13 @@ class TaggingPipeline(TokenClassificationPipeline):
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(self.device)
-        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask)
+        characters = None
+        if rows[0].characters is not None:
+            of_rows = [row.characters for row in rows if row.characters is not None]
+            padded = np.zeros((*real.shape, of_rows[0].shape[1]), dtype=np.int64)
+            padded[real] = np.concatenate(of_rows)
+            characters = torch.from_numpy(padded).to(self.device)
+        compaction, _, emissions = model._emit(torch.from_numpy(input_ids).to(self.device), mask, characters)
         if options.dictionary is not None:
             self._find_new_tokens(rows, input_ids, options.dictionary)
             ids = torch.from_numpy(input_ids).to(self.device)

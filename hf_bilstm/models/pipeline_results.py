@@ -22,6 +22,7 @@ class Row(NamedTuple):
     text: str
     ids: list[int]
     offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
+    characters: np.ndarray | None  # (T, C) ids of each token's characters, where the model looks into words
 
 
 class Spans(NamedTuple):

@@ -111,15 +111,18 @@ def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
     return groups[::-1]
 
 
-def run_by_length(run: Callable[[Tensor, Tensor], list[Tensor]], input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
+def run_by_length(
+    run: Callable[..., list[Tensor]], input_ids: Tensor, lengths: Tensor, *features: Tensor
+) -> list[Tensor]:
     """Run a network over the rows of a batch, on a CPU over rows of like length together.
 
     There, time goes with the number of padded tokens; other devices would rather run all rows at once.
 
     Args:
-        run: Takes rows and their lengths, gives any number of (B, T, D).
+        run: Takes rows, their lengths and their features, gives any number of (B, T, D).
         input_ids: (B, T), right-padded.
         lengths: (B,) real tokens of each row.
+        *features: (B, T, D) of the tokens, such as vectors of their characters.
 
     Returns:
         What `run` gives for all rows. What stands at padding is arbitrary.
@@ -127,15 +130,15 @@ def run_by_length(run: Callable[[Tensor, Tensor], list[Tensor]], input_ids: Tens
     num_rows, num_tokens = input_ids.shape
     is_eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
     if num_rows == 1 or input_ids.device.type != "cpu" or not is_eager:
-        return run(input_ids, lengths)
+        return run(input_ids, lengths, *features)
     order = torch.argsort(lengths, descending=True, stable=True)
     sorted_lengths = lengths[order].tolist()
     if num_rows * num_tokens <= _MOST_PADDING * sum(sorted_lengths):
-        return run(input_ids, lengths)
+        return run(input_ids, lengths, *features)
     parts = []
     for first, end in like_lengths(sorted_lengths, _STEP_COST):
         rows, longest = order[first:end], max(1, sorted_lengths[first])
-        outputs = run(input_ids[rows, :longest], lengths[rows])
+        outputs = run(input_ids[rows, :longest], lengths[rows], *(values[rows, :longest] for values in features))
         parts.append([nn.functional.pad(values, (0, 0, 0, num_tokens - longest)) for values in outputs])
     back = torch.argsort(order)
     return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]

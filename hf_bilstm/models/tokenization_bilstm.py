@@ -1,8 +1,8 @@
 """Tokenizer of the BiLSTM taggers: one token a character, or one token a word.
 
 Whatever concerns raw text stands in tokenizer.json, so that a checkpoint read by a generic class, or by `tokenizers`
-alone, gives the same ids and offsets. The class adds given words (`is_split_into_words=True`), empty batches and the
-report on truncation.
+alone, gives the same ids and offsets. The class adds given words (`is_split_into_words=True`), characters of words,
+empty batches and the report on truncation.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from collections.abc import Iterable, Sequence
 from json import JSONDecodeError
 from typing import Any, NoReturn
 
-from tokenizers import AddedToken, Tokenizer, models
+import numpy as np
+import torch
+from tokenizers import AddedToken, Encoding, Tokenizer, models
 from transformers import BatchEncoding, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils import logging
 
+from .characters import NUM_SPECIAL_IDS, CharacterTable, frequent_characters
 from .tokenizer_backend import (
     WHITE_SPACE,
     build_backend,
@@ -26,6 +29,9 @@ from .tokenizer_backend import (
     is_count,
     read_options,
 )
+
+# Characters of a word from which only its head and its tail are looked at.
+DEFAULT_CHAR_WIDTH = 24
 
 logger = logging.get_logger(__name__)
 
@@ -40,11 +46,16 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
 
     Args:
         vocab: Ids of the tokens, 0 to n - 1: `pad_token` 0, `unk_token` 1, and " " 2 if `white_space` is "token".
-        granularity: "char" (default): one character is one token. "word": raw text is split at white space, and each
-            punctuation character is a token; a given word is one token whatever it contains.
+        granularity: "char" (default): one character is one token. "word": raw text is split into words; a given word
+            is one token whatever it contains.
         fold: Any of "lower", "width" (U+FF01 to U+FF5E become ASCII) and "digits" (decimal digits become 0). Each
             replaces one character by one, so that offsets stay those of the raw text.
         white_space: "drop" (default): white space is no token. "token" (characters only): a run of white space is one.
+        splitting: How raw text is split into words. "treebank" (default): as English treebanks do, `do n't`, `e-mail`,
+            `:-)`. "punctuation": at white space, and each punctuation character is a word.
+        characters: Characters that have an id of their own (words only), in the order of the ids. When there are any,
+            the output holds `char_input_ids`, those of every word as it is written: 0 padding, 1 other characters.
+        char_width: Character ids of a word, at least 2. A longer word keeps its head and its tail.
         pad_token: Text of the padding token. It is never found in text.
         unk_token: Text of the unknown token. It is never found in text.
         tokenizer_file: A tokenizer.json to read instead of `vocab`; it holds the options, which need not be given.
@@ -55,6 +66,10 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         granularity: As above.
         fold: As above, a tuple.
         white_space: As above.
+        splitting: As above, None where tokens are characters.
+        characters: As above.
+        char_width: As above.
+        character_table: What gives words their ids, None without `characters`.
 
     Raises:
         ValueError: If an argument is wrong, or disagrees with what the file or the object does.
@@ -71,13 +86,21 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         granularity: str | None = None,
         fold: Iterable[str] | None = None,
         white_space: str | None = None,
+        splitting: str | None = None,
+        characters: str = "",
+        char_width: int = DEFAULT_CHAR_WIDTH,
         pad_token: str | AddedToken = "[PAD]",
         unk_token: str | AddedToken = "[UNK]",
         tokenizer_file: str | None = None,
         tokenizer_object: Tokenizer | None = None,
         **kwargs: Any,
     ) -> None:
-        options: dict[str, Any] = {"granularity": granularity, "fold": fold, "white_space": white_space}
+        options: dict[str, Any] = {
+            "granularity": granularity,
+            "fold": fold,
+            "white_space": white_space,
+            "splitting": splitting,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         options = check_options(**{"granularity": "char", "fold": (), "white_space": "drop", **given})
         specials = [str(pad_token), str(unk_token)]
@@ -94,16 +117,21 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             )
         if [backend.token_to_id(token) for token in specials] != [0, 1]:
             raise ValueError(f"pad_token and unk_token take the texts of the tokens 0 and 1, not {specials}.")
-        built_in = read_options(backend)
-        for name in given:
-            if options[name] != built_in[name]:
-                raise ValueError(
-                    f"{name}={options[name]!r}: what was read is built for {built_in[name]!r}; leave it out."
-                )
+        built_in = read_options(backend, expected={name: options[name] for name in given})
         self._tokenizer = backend
         self.granularity: str = built_in["granularity"]
         self.fold: tuple[str, ...] = built_in["fold"]
         self.white_space: str = built_in["white_space"]
+        self.splitting: str | None = built_in["splitting"]
+        if self.splitting is not None:
+            kwargs["splitting"] = self.splitting
+        if characters and self.granularity != "word":
+            raise ValueError("characters takes granularity='word': a token of one character has none to look into.")
+        self.characters = characters
+        self.char_width = char_width
+        self.character_table = CharacterTable(characters, char_width) if characters else None
+        if characters:
+            kwargs = {"characters": characters, "char_width": char_width, **kwargs}
         # A generic class adds the special tokens to its backend: this keeps it from finding them in raw text.
         kwargs.setdefault("split_special_tokens", True)
         super().__init__(
@@ -114,6 +142,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             white_space=self.white_space,
             **kwargs,
         )
+        if characters:
+            self.model_input_names = [*self.model_input_names, "char_input_ids"]
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> BiLstmTokenizer:
@@ -150,6 +180,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         extra_tokens: Iterable[str] = (),
         fold: Iterable[str] = (),
         white_space: str = "drop",
+        splitting: str | None = None,
+        char_width: int = 0,
         **kwargs: Any,
     ) -> BiLstmTokenizer:
         """Build a tokenizer from the tokens of a corpus.
@@ -162,6 +194,9 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             extra_tokens: Tokens that enter however rare they are, such as those that have pretrained vectors.
             fold: Any of "lower", "width" and "digits", applied before counting.
             white_space: "drop" or "token".
+            splitting: None, "treebank" or "punctuation"; for words, None is "treebank".
+            char_width: Character ids of a word, for models that look into words; 0 for none. Characters rarer than
+                `min_frequency` are left to the unknown one.
             **kwargs: Passed to the class.
 
         Returns:
@@ -170,7 +205,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         Raises:
             ValueError: If an argument is wrong or no token is left.
         """
-        options = check_options(granularity, fold, white_space)
+        options = check_options(granularity, fold, white_space, splitting)
         specials = [str(kwargs.get("pad_token", "[PAD]")), str(kwargs.get("unk_token", "[UNK]"))]
         reserved = [*specials, " "] if white_space == "token" else specials
         if not is_count(min_frequency, 1):
@@ -178,6 +213,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         if max_vocab_size is not None and not is_count(max_vocab_size, len(reserved) + 1):
             raise ValueError(f"max_vocab_size={max_vocab_size!r}: it takes None or a number above {len(reserved)}.")
         empty = build_backend({token: i for i, token in enumerate(reserved)}, specials, **options)
+        if char_width and not isinstance(sentences, str):
+            sentences = list(sentences)
         counts = count_tokens(sentences, granularity, empty)
         extra = set(count_tokens([[token] for token in extra_tokens], granularity, empty))
         counts.update(dict.fromkeys(extra, 0))
@@ -191,6 +228,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             )
         tokens = [*reserved, *(token for _, token in kept)][:max_vocab_size]
         vocab = {token: i for i, token in enumerate(tokens)}
+        if char_width:
+            kwargs |= {"characters": frequent_characters(sentences, min_frequency), "char_width": char_width}
         return cls(vocab, **options, **kwargs)
 
     @classmethod
@@ -207,6 +246,11 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
     def white_space_token_id(self) -> int | None:
         """Id of a run of white space, None where white space is dropped."""
         return self._tokenizer.token_to_id(" ") if self.white_space == "token" else None
+
+    @property
+    def char_vocab_size(self) -> int:
+        """Number of character ids, 0 where words are not looked into."""
+        return NUM_SPECIAL_IDS + len(self.characters) if self.characters else 0
 
     def train_new_from_iterator(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse: the trainers of `tokenizers` would learn word pieces and other ids."""
@@ -242,6 +286,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         self,
         text: str | list[str] | list[list[str]],
         text_pair: str | list[str] | list[list[str]] | None = None,
+        return_char_input_ids: bool = True,
         **kwargs: Any,
     ) -> BatchEncoding:
         is_split = kwargs.get("is_split_into_words", False)
@@ -260,10 +305,46 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         if getattr(offsets, "ndim", None) == 2:
             # Without any token the pairs left no trace in the shape: (B, 0) stands for (B, 0, 2).
             encoded["offset_mapping"] = offsets.reshape(*offsets.shape, 2)
+        if self.character_table is not None and return_char_input_ids:
+            self._add_characters(
+                self.character_table, encoded, [""] if is_batch_of_none else text, text_pair, is_split
+            )
         if is_batch_of_none:
             return BatchEncoding({key: value[:0] for key, value in encoded.items()}, [])
         self._report_truncation(encoded, **kwargs)
         return encoded
+
+    def _add_characters(
+        self, table: CharacterTable, encoded: BatchEncoding, text: Any, text_pair: Any, is_split: bool
+    ) -> None:
+        """Add the characters of every token, in the form that the other values have."""
+        is_batch = isinstance(text, (list, tuple)) and (not is_split or (bool(text) and not isinstance(text[0], str)))
+        texts = text if is_batch else [text]
+        pairs = (text_pair if is_batch else [text_pair]) if text_pair else [""] * len(texts)
+        encodings = encoded.encodings or []
+        owners: Any = encoded.get("overflow_to_sample_mapping")
+        rows = [
+            table.look_up(_written(encoding, (texts[owner], pairs[owner]), is_split))
+            for encoding, owner in zip(encodings, range(len(texts)) if owners is None else owners, strict=True)
+        ]
+        input_ids = encoded["input_ids"]
+        if not isinstance(input_ids, list):
+            values = np.stack(rows).astype(np.int64)
+            encoded["char_input_ids"] = torch.from_numpy(values) if isinstance(input_ids, torch.Tensor) else values
+        else:
+            is_flat = not is_batch and owners is None
+            encoded["char_input_ids"] = rows[0].tolist() if is_flat else [row.tolist() for row in rows]
+
+    def _pad(self, encoded_inputs: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        given = len(encoded_inputs["input_ids"])
+        padded = super()._pad(encoded_inputs, *args, **kwargs)
+        missing = len(padded["input_ids"]) - given
+        if missing and "char_input_ids" in padded:
+            padding = [[0] * self.char_width] * missing
+            side = kwargs.get("padding_side") or self.padding_side
+            rows = list(padded["char_input_ids"])
+            padded["char_input_ids"] = rows + padding if side == "right" else padding + rows
+        return padded
 
     def _given_words_backend(self) -> Tokenizer:
         """Give the backend that looks up given words whole; the padding token is no word of its vocabulary."""
@@ -298,6 +379,15 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
                 f"Truncation to max_length={kwargs.get('max_length')} cut {sum(cut)} tokens from {len(cut)} of "
                 f"{len(encodings)} texts; the model itself has no maximum length."
             )
+
+
+def _written(encoding: Encoding, texts: tuple[Any, Any], is_split: bool) -> list[str]:
+    """Give every token of a text, or of a pair of texts, as it is written there; padding is empty."""
+    numbers = encoding.sequence_ids if texts[1] else [0] * len(encoding)
+    places = zip(encoding.offsets, encoding.word_ids, numbers, strict=True)
+    if is_split:
+        return ["" if word is None else texts[number or 0][word][slice(*span)] for span, word, number in places]
+    return [texts[number or 0][start:end] for (start, end), _, number in places]
 
 
 __all__ = ["BiLstmTokenizer"]

@@ -8,6 +8,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from .word_splitting import SPLITTINGS
+
 GRANULARITIES = ("char", "word")
 WHITE_SPACE_MODES = ("drop", "token")
 # Each folding with a character that it alone changes, and the result: a backend's foldings are read off by trying.
@@ -22,8 +24,10 @@ def is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def check_options(granularity: str, fold: Iterable[str], white_space: str) -> dict[str, Any]:
-    """Check the options, and return them with `fold` as a tuple in its own order."""
+def check_options(
+    granularity: str, fold: Iterable[str], white_space: str, splitting: str | None = None
+) -> dict[str, Any]:
+    """Check the options, and return them with `fold` as a tuple in its own order and a `splitting` for words."""
     if granularity not in GRANULARITIES:
         raise ValueError(f"granularity={granularity!r}: it takes one of {GRANULARITIES}.")
     if not isinstance(fold, (list, tuple, set, frozenset)) or any(name not in FOLDS for name in fold):
@@ -32,10 +36,15 @@ def check_options(granularity: str, fold: Iterable[str], white_space: str) -> di
         raise ValueError(f"white_space={white_space!r}: it takes one of {WHITE_SPACE_MODES}.")
     if granularity == "word" and white_space == "token":
         raise ValueError("white_space='token' takes granularity='char'; words are split at white space.")
+    if splitting is not None and granularity == "char":
+        raise ValueError(f"splitting={splitting!r} takes granularity='word': characters are not split.")
+    if splitting is not None and splitting not in SPLITTINGS:
+        raise ValueError(f"splitting={splitting!r}: it takes one of {tuple(SPLITTINGS)}.")
     return {
         "granularity": granularity,
         "fold": tuple(name for name in FOLDS if name in fold),
         "white_space": white_space,
+        "splitting": (splitting or "treebank") if granularity == "word" else None,
     }
 
 
@@ -61,7 +70,12 @@ def _build_normalizer(fold: Sequence[str], white_space: str) -> normalizers.Norm
 
 
 def build_backend(
-    vocab: dict[str, int], specials: list[str], granularity: str, fold: tuple[str, ...], white_space: str
+    vocab: dict[str, int],
+    specials: list[str],
+    granularity: str,
+    fold: tuple[str, ...],
+    white_space: str,
+    splitting: str | None,
 ) -> Tokenizer:
     """Build the `tokenizers` pipeline, which is all that tokenizer.json holds."""
     if sorted(vocab.values()) != list(range(len(vocab))):
@@ -85,11 +99,11 @@ def build_backend(
     normalizer = _build_normalizer(fold, white_space)
     if normalizer is not None:
         backend.normalizer = normalizer
-    split = pre_tokenizers.WhitespaceSplit()
-    if granularity == "word":
-        backend.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.Punctuation("isolated")])
+    if splitting is not None:
+        make_splitter, _ = SPLITTINGS[splitting]
+        backend.pre_tokenizer = make_splitter()
     else:
-        chars = pre_tokenizers.FixedLength(1)
+        split, chars = pre_tokenizers.WhitespaceSplit(), pre_tokenizers.FixedLength(1)
         backend.pre_tokenizer = chars if white_space == "token" else pre_tokenizers.Sequence([split, chars])
         backend.decoder = decoders.Fuse()
     for token in specials:
@@ -100,16 +114,23 @@ def build_backend(
     return backend
 
 
-def read_options(backend: Tokenizer) -> dict[str, Any]:
-    """Read granularity, foldings and white space off what a backend does."""
+def read_options(backend: Tokenizer, expected: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Read granularity, foldings, white space and splitting off what a backend does; refuse others than expected."""
     normalize = backend.normalizer.normalize_str if backend.normalizer else str
-    is_char = len(backend.pre_tokenizer.pre_tokenize_str("ab")) == 2
+    pieces = [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str("don't")]
+    splitting = next((name for name, (_, probe) in SPLITTINGS.items() if probe == pieces), None)
+    is_char = splitting is None
     has_token = is_char and any(token.content == " " for token in backend.get_added_tokens_decoder().values())
-    return {
+    built_in: dict[str, Any] = {
         "granularity": "char" if is_char else "word",
         "fold": tuple(name for name, (before, after) in _FOLD_PROBES.items() if normalize(before) == after),
         "white_space": "token" if has_token else "drop",
+        "splitting": splitting,
     }
+    for name, value in (expected or {}).items():
+        if value != built_in[name]:
+            raise ValueError(f"{name}={value!r}: what was read is built for {built_in[name]!r}; leave it out.")
+    return built_in
 
 
 def count_tokens(sentences: Iterable[str | Sequence[str]], granularity: str, backend: Tokenizer) -> Counter[str]:

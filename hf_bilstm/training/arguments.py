@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, Literal
 
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
+from hf_bilstm.models.tokenization_bilstm import DEFAULT_CHAR_WIDTH
 
 # Set from the tokenizer, the labels and the words, never by hand; label_weights is given by label instead.
 _DERIVED_FIELDS = {
@@ -18,6 +19,7 @@ _DERIVED_FIELDS = {
     "white_space_token_id",
     "label_weights",
     "lexicon_size",
+    "char_vocab_size",
     "dictionary_nodes",
     "dictionary_profiles",
     "tagset",  # one of the data's arguments
@@ -128,11 +130,21 @@ class DataArguments:
     white_space: Literal["drop", "token"] = field(
         default="drop", metadata={"help": "Whether white space becomes a token of character models."}
     )
+    splitting: Literal["treebank", "punctuation"] | None = field(
+        default=None,
+        metadata={"help": "How word models split raw text: treebank (as English treebanks do) or punctuation."},
+    )
     fold: list[str] = field(
         default_factory=list, metadata={"help": "What the tokenizer folds: any of lower, width, digits."}
     )
     min_frequency: int = field(
         default=1, metadata={"help": "Times a token must occur in the training data to enter the vocabulary."}
+    )
+    char_width: int = field(
+        default=DEFAULT_CHAR_WIDTH,
+        metadata={
+            "help": "Characters of a word that models with char_embedding_size see; half of them head, half tail."
+        },
     )
     lexicon_file: str | None = field(
         default=None,

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_bilstm.data.encoding import IGNORED
 from hf_bilstm.models.tagging_schemes import Span
+from hf_bilstm.training.scoring import input_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,7 +45,8 @@ def span_posteriors(
     tagger: Any = model
     label2id: Any = model.config.label2id
     tagger.eval()
-    input_ids, labels = dataset["input_ids"][:], dataset["labels"][:]
+    columns, labels = input_columns(dataset), dataset["labels"][:]
+    input_ids = columns["input_ids"]
     posteriors = [dict.fromkeys(spans, 0.0) for spans in wanted]
     white_space = model.config.white_space_token_id
     queries = []
@@ -57,14 +59,14 @@ def span_posteriors(
                     queries.append(query)
     queries.sort(key=lambda query: len(input_ids[query.sentence]))
     for batch in _batches(queries, [len(input_ids[query.sentence]) for query in queries], tokens_per_batch):
-        rows = [input_ids[query.sentence] for query in batch]
-        encoded = tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+        rows = {name: [values[query.sentence] for query in batch] for name, values in columns.items()}
+        encoded = tokenizer.pad(rows, return_tensors="pt")
         observed = torch.full_like(encoded["input_ids"], IGNORED)
         observed[encoded["attention_mask"].bool()] = torch.tensor(
             [query.labels.get(place, IGNORED) for query in batch for place in range(len(input_ids[query.sentence]))]
         )
         encoded, observed = encoded.to(model.device), observed.to(model.device)
-        found = tagger.label_log_likelihood(encoded["input_ids"], observed, encoded["attention_mask"]).exp().tolist()
+        found = tagger.label_log_likelihood(labels=observed, **encoded).exp().tolist()
         for query, probability in zip(batch, found, strict=True):
             posteriors[query.sentence][query.span] += query.sign * probability
     # A difference of two probabilities can leave the range by rounding.

@@ -82,6 +82,10 @@ _SHAPES = (
     "character_type_embedding_size",
     "lexicon_embedding_size",
     "lexicon_max_length",
+    "char_embedding_size",
+    "char_encoder",
+    "char_kernel_sizes",
+    "char_hidden_size",
     "hidden_size",
     "num_hidden_layers",
     "rnn_type",
@@ -201,7 +205,7 @@ def build(
     if vectors is not None:
         check_size(vectors.name, vectors.size, settings.get("embedding_size"))
         settings["embedding_size"] = vectors.size
-    tokenizer = _new_tokenizer(recipe.data, train_data, vectors.vectors if vectors else ())
+    tokenizer = _new_tokenizer(recipe, train_data, vectors.vectors if vectors else ())
     marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
     lexicon = None
     if settings.get("lexicon_embedding_size"):
@@ -211,6 +215,7 @@ def build(
         **_label_maps(labels),
         label_weights=label_weights(recipe.model.label_weights, labels),
         vocab_size=len(tokenizer),
+        char_vocab_size=tokenizer.char_vocab_size,
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
         white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
@@ -247,7 +252,8 @@ def pretrained_vectors(recipe: Recipe, train_data: Dataset) -> PretrainedVectors
             f"vectors are for new models, and {recipe.model.model_name_or_path} has its own: leave out vectors to "
             f"fine-tune it (vectors_learning_rate: 0 keeps them), or model_name_or_path to train a new one."
         )
-    tokenizer = _new_tokenizer(replace(recipe.data, min_frequency=1), train_data)
+    every_word = recipe._replace(data=replace(recipe.data, min_frequency=1))
+    tokenizer = _new_tokenizer(every_word, train_data)
     return find_vectors(recipe.vectors, train_data, tokenizer, recipe.model.embedding_size)
 
 
@@ -321,7 +327,8 @@ def save(
             os.replace(file, folder / file.name)
 
 
-def _new_tokenizer(arguments: DataArguments, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
+def _new_tokenizer(recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
+    arguments = recipe.data
     return BiLstmTokenizer.from_corpus(
         train_data["tokens"],
         extra_tokens=extra_tokens,
@@ -329,6 +336,8 @@ def _new_tokenizer(arguments: DataArguments, train_data: Dataset, extra_tokens: 
         min_frequency=arguments.min_frequency,
         fold=tuple(arguments.fold),
         white_space=arguments.white_space,
+        splitting=arguments.splitting,
+        char_width=arguments.char_width if recipe.model.char_embedding_size else 0,
     )
 
 

@@ -91,6 +91,11 @@ def keep_best_labels(logits: torch.Tensor | tuple[torch.Tensor, ...], labels: to
     return (logits[0] if isinstance(logits, tuple) else logits).argmax(dim=-1)
 
 
+def input_columns(dataset: Dataset) -> dict[str, list[Any]]:
+    """Give the columns of an encoded data set that a model is called with, but for the attention mask."""
+    return {name: dataset[name][:] for name in ("input_ids", "char_input_ids") if name in dataset.column_names}
+
+
 @torch.inference_mode()
 def predict_label_ids(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dataset: Dataset, tokens_per_batch: int = 8192
@@ -107,7 +112,8 @@ def predict_label_ids(
         Label ids of each sentence, in the data set's order.
     """
     model.eval()
-    input_ids = dataset["input_ids"][:]
+    columns = input_columns(dataset)
+    input_ids = columns["input_ids"]
     order = sorted(range(len(input_ids)), key=lambda row: len(input_ids[row]))
     predicted: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(input_ids)
     start = 0
@@ -116,7 +122,9 @@ def predict_label_ids(
         while end < len(order) and len(input_ids[order[end]]) * (end + 1 - start) <= tokens_per_batch:
             end += 1
         rows = order[start:end]
-        batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt").to(model.device)
+        batch = tokenizer.pad(
+            {name: [values[row] for row in rows] for name, values in columns.items()}, return_tensors="pt"
+        ).to(model.device)
         best = model(**batch).logits.argmax(dim=-1).cpu().numpy()
         kept = batch["attention_mask"].bool().cpu().numpy()
         for row, labels, real in zip(rows, best, kept, strict=True):

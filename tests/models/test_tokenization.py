@@ -55,6 +55,7 @@ TOKENIZERS = {
     "char-fold": char_tokenizer(fold=("width", "lower")),
     "word": word_tokenizer(),
     "word-fold": word_tokenizer(fold=("lower", "digits")),
+    "word-punctuation": word_tokenizer(splitting="punctuation"),
 }
 
 
@@ -105,6 +106,10 @@ class TestVocabulary:
             (["a"], {"granularity": None}, "granularity=None"),
             (["a"], {"white_space": "keep"}, "white_space='keep'.*'drop', 'token'"),
             (["a"], {"granularity": "word", "white_space": "token"}, "white_space.*granularity"),
+            (["a"], {"splitting": "treebank"}, "splitting='treebank'.*granularity"),
+            (["a"], {"granularity": "word", "splitting": "spaces"}, "splitting='spaces'.*'treebank', 'punctuation'"),
+            (["a"], {"char_width": 8}, "granularity='word'"),
+            (["a"], {"granularity": "word", "char_width": 1}, "char_width=1"),
             (["a"], {"fold": "lower"}, "fold='lower'.*'lower', 'width', 'digits'"),
             (["a"], {"fold": ("nfkc",)}, "fold.*nfkc"),
             (["a"], {"min_frequency": 0}, "min_frequency=0"),
@@ -224,10 +229,11 @@ class TestCharacters:
 
 
 class TestWords:
-    def test_raw_text(self):
-        tokenizer = TOKENIZERS["word"]
+    @pytest.mark.parametrize(("name", "dont"), [("word", ["do", "n't"]), ("word-punctuation", ["don", "'", "t"])])
+    def test_raw_text(self, name, dont):
+        tokenizer = TOKENIZERS[name]
         encoded = tokenizer("I  don't…[x]\n「北京」$1", return_offsets_mapping=True)
-        text = ["I", "don", "'", "t", "…", "[", "x", "]", "「", "北京", "」", "$", "1"]
+        text = ["I", *dont, "…", "[", "x", "]", "「", "北京", "」", "$", "1"]
         assert ["I  don't…[x]\n「北京」$1"[a:b] for a, b in encoded["offset_mapping"]] == text
         assert encoded["input_ids"] == [tokenizer.get_vocab().get(word, 1) for word in text]
 
