@@ -137,9 +137,9 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     from hf_bilstm.data import encode_dataset
     from hf_bilstm.training.arguments import read_data_arguments
-    from hf_bilstm.training.reports import report_tagger
+    from hf_bilstm.training.evaluation import evaluate_model, report_model
     from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
-    from hf_bilstm.training.scoring import evaluate_tagger, labels_for_scoring, read_training_words
+    from hf_bilstm.training.scoring import labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
     model, tokenizer = _load(own.model)
@@ -150,12 +150,12 @@ def evaluate(arguments: Sequence[str]) -> None:
     dataset = encode_dataset(tagged, tokenizer, {label: number for number, label in enumerate(labels)})
     words_file = cached_file(own.model, TRAINING_WORDS_FILE, _raise_exceptions_for_missing_entries=False)
     training_words = read_training_words(words_file) if words_file else None
-    scores = evaluate_tagger(model, tokenizer, dataset, data.task, tagged, training_words, labels)
+    scores = evaluate_model(model, tokenizer, dataset, data.task, tagged, training_words, labels)
     print(format_scores(scores))
     if own.json:
         Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
     if own.report:
-        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
+        written = report_model(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
         print(f"\nReport: {', '.join(map(str, written))}")
 
 
@@ -268,11 +268,12 @@ def _join_processes() -> None:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
     import hf_bilstm  # noqa: F401  (registers the Auto classes)
+    from hf_bilstm.training.evaluation import load_model
 
-    return AutoModelForTokenClassification.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    return load_model(name), AutoTokenizer.from_pretrained(name)
 
 
 def _read_lines(name: str) -> Iterator[str]:
@@ -296,7 +297,7 @@ def format_scores(scores: dict[str, Any]) -> str:
     Returns:
         Lines of text, percentages with two decimals.
     """
-    by_kind = scores.get("per_type") or scores.get("per_tag") or {}
+    by_kind = scores.get("per_type") or scores.get("per_tag") or scores.get("per_label") or {}
     width = max(map(len, ("right tags of them", *by_kind)))
     lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
     for kind, row in by_kind.items():
@@ -307,7 +308,10 @@ def format_scores(scores: dict[str, Any]) -> str:
         number = sum(row["number"] for row in by_kind.values())
         lines.append(f"{'micro average':{width}}  {figures}  {number:>9}")
         lines += [f"{name:{width}}  {row}" for name, row in _word_rows(scores, number)]
-    lines.append(f"{'tag accuracy':{width}}  {100 * scores['accuracy']:9.2f}")
+    if "per_label" in scores:
+        lines.append(f"{'macro F1':{width}}  {100 * scores['macro_f1']:9.2f}")
+    name = "accuracy" if "per_label" in scores else "tag accuracy"
+    lines.append(f"{name:{width}}  {100 * scores['accuracy']:9.2f}")
     return "\n".join(lines)
 
 
