@@ -18,13 +18,14 @@ from huggingface_hub.errors import StrictDataclassError
 USAGE = """usage: hf-bilstm COMMAND ...
 
 commands (each has --help):
-  train CONFIG.yaml [--key value ...]      train a tagger from a recipe
+  train CONFIG.yaml [--key value ...]      train a tagger or a classifier from a recipe
   search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
                                            try settings and write the recipe of the best
-  evaluate MODEL [--data_dir DIR ...]      score a trained tagger
-  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag
+  evaluate MODEL [--data_dir DIR ...]      score a trained model
+  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag, or
+                                           classify it, to JSON lines
   push MODEL ORG/NAME [--private] [--revision BRANCH] [--create_pr]
-                                           push a trained tagger to the Hub"""
+                                           push a trained model to the Hub"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -168,9 +169,10 @@ def predict(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(
         prog="hf-bilstm predict",
         formatter_class=RawDescriptionHelpFormatter,
-        description="Tag raw text, one sentence a line. Prints one JSON object a line:\n"
+        description="Tag or classify raw text, one sentence a line. Prints one JSON object a line:\n"
         '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}\n'
-        "where score is the probability that exactly this span with this label is there.\n"
+        "where score is the probability that exactly this span with this label is there; of a classifier\n"
+        '{"text": ..., "label": ..., "score": ..., "scores": {label: probability, ...}}.\n'
         "--format words prints the words of a segmentation model, parted by blanks, and --format word_tag word/TAG.",
     )
     parser.add_argument("model", help="folder or Hub id of a tagger")
@@ -186,16 +188,36 @@ def predict(arguments: Sequence[str]) -> None:
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
 
-    from hf_bilstm import TaggingPipeline, UserDictionary
+    from hf_bilstm import BiLstmForSequenceClassification, TaggingPipeline, UserDictionary
 
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
     model, tokenizer = _load(own.model)
+    if isinstance(model, BiLstmForSequenceClassification):
+        if own.format != "json" or own.dictionary or own.tagset:
+            raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")
+        _classify(model, tokenizer, list(_read_lines(own.file)), own.batch_size or 128)
+        return
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
     options |= {"batch_size": own.batch_size, "dictionary": dictionary}
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
     texts = list(_read_lines(own.file))
     for text, found in zip(texts, tagger(text for text in texts), strict=True):
         print(_LINES[own.format](text, found))
+
+
+def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> None:
+    """Print the label of every text; those of like length are classified together."""
+    from transformers import TextClassificationPipeline
+
+    classifier = TextClassificationPipeline(model=model, tokenizer=tokenizer, batch_size=batch_size)
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    answers: list[Any] = [None] * len(texts)
+    for place, answer in zip(order, classifier([texts[place] for place in order], top_k=None), strict=True):
+        answers[place] = answer
+    for text, labels in zip(texts, answers, strict=True):
+        scores = {item["label"]: item["score"] for item in labels}
+        line = {"text": text, "label": labels[0]["label"], "score": labels[0]["score"], "scores": scores}
+        print(json.dumps(line, ensure_ascii=False))
 
 
 def _json_line(text: str, entities: list[dict[str, Any]]) -> str:
@@ -292,7 +314,7 @@ def format_scores(scores: dict[str, Any]) -> str:
     """Lay scores out as a table.
 
     Args:
-        scores: What `score_tags` gives.
+        scores: What `evaluate_model` gives.
 
     Returns:
         Lines of text, percentages with two decimals.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
 from .configuration_bilstm import BiLstmConfig
 from .label_states import UNOBSERVED
 
-SINGLE_LABEL, MULTI_LABEL, REGRESSION = PROBLEM_TYPES = (
-    "single_label_classification",
-    "multi_label_classification",
-    "regression",
-)
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+
+SINGLE_LABEL: ProblemType = "single_label_classification"
+MULTI_LABEL: ProblemType = "multi_label_classification"
+REGRESSION: ProblemType = "regression"
 
 
-def tell_problem_type(config: BiLstmConfig, labels: Tensor) -> str:
+def tell_problem_type(config: BiLstmConfig, labels: Tensor) -> ProblemType:
     """Tell what kind of labels a model is trained on, as the models of transformers do.
 
     Args:
@@ -60,7 +62,7 @@ def classification_loss(
         raise ValueError(
             f"labels must have shape {expected} with problem_type={config.problem_type!r} and {num_labels} labels, "
             f"got {tuple(labels.shape)}: pass such labels, or set config.problem_type, which is one of "
-            f"{', '.join(PROBLEM_TYPES)}."
+            f"{', '.join(get_args(ProblemType))}."
         )
     known = labels != UNOBSERVED
     if not torch.compiler.is_compiling():
@@ -71,7 +73,7 @@ def classification_loss(
         losses = nn.functional.cross_entropy(logits, given, reduction="none") * weights[given]
     else:
         given = labels.to(logits.dtype).masked_fill(~known, 0.0)
-        loss = nn.functional.binary_cross_entropy_with_logits
+        loss: Any = nn.functional.binary_cross_entropy_with_logits
         if config.problem_type == REGRESSION:
             loss = nn.functional.mse_loss
         losses = loss(logits, given, reduction="none") * weights

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .classification_loss import PROBLEM_TYPES, classification_loss, tell_problem_type
+from .classification_loss import classification_loss, tell_problem_type
 from .configuration_bilstm import BiLstmConfig
 from .inputs import compact_inputs
 from .label_states import check_labels
@@ -76,7 +76,7 @@ class BiLstmForSequenceClassification(BiLstmPreTrainedModel):
         hidden_states = None
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
             hidden_states = tuple(restore(values, compaction) for values in layers)
-        output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden_states)  # type: ignore[arg-type]
+        output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden_states)
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def _run(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
@@ -99,8 +99,6 @@ def _check_config(config: BiLstmConfig) -> None:
             "The checkpoint has a user dictionary, which serves taggers only: pass dictionary_nodes=0 and "
             "dictionary_profiles=0 to leave it out."
         )
-    if config.problem_type not in (None, *PROBLEM_TYPES):
-        raise ValueError(f"problem_type must be None or one of {PROBLEM_TYPES}, got {config.problem_type!r}.")
 
 
 __all__ = ["BiLstmForSequenceClassification"]
