@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from .classification_loss import classification_loss, tell_problem_type
+from .classification_loss import ProblemType, classification_loss, tell_problem_type
 from .configuration_bilstm import BiLstmConfig
 from .inputs import compact_inputs
 from .label_states import check_labels
@@ -79,6 +79,16 @@ class BiLstmForSequenceClassification(BiLstmPreTrainedModel):
         output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden_states)
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Save weights, configuration and code, without the tagging pipeline that an encoder may have come with.
+
+        Args:
+            *args: As in `PreTrainedModel.save_pretrained`.
+            **kwargs: As in `PreTrainedModel.save_pretrained`.
+        """
+        vars(self.config).pop("custom_pipelines", None)
+        super().save_pretrained(*args, **kwargs)
+
     def _run(self, input_ids: Tensor, lengths: Tensor) -> list[Tensor]:
         """Logits (B, L), and embeddings and layers (B, T, D), of rows that are compacted."""
         layers, ends = self.bilstm.encode_with_ends(input_ids, lengths)
@@ -98,6 +108,10 @@ def _check_config(config: BiLstmConfig) -> None:
         raise ValueError(
             "The checkpoint has a user dictionary, which serves taggers only: pass dictionary_nodes=0 and "
             "dictionary_profiles=0 to leave it out."
+        )
+    if config.problem_type not in (None, *get_args(ProblemType)):
+        raise ValueError(
+            f"problem_type must be None or one of {', '.join(get_args(ProblemType))}, got {config.problem_type!r}."
         )
 
 
