@@ -138,7 +138,7 @@ def evaluate(arguments: Sequence[str]) -> None:
 
     from hf_bilstm.data import encode_dataset
     from hf_bilstm.training.arguments import read_data_arguments
-    from hf_bilstm.training.evaluation import evaluate_model, report_model
+    from hf_bilstm.training.evaluation import check_task, evaluate_model, report_model
     from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
     from hf_bilstm.training.scoring import labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
@@ -146,6 +146,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     model, tokenizer = _load(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
+    check_task(model, data.task)
     tagged = require_split(data, own.split)
     labels = labels_for_scoring(data.task, model.config.labels, tagged)
     dataset = encode_dataset(tagged, tokenizer, {label: number for number, label in enumerate(labels)})

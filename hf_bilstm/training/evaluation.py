@@ -43,6 +43,24 @@ def load_model(name: str | Path) -> PreTrainedModel:
     return auto_class.from_pretrained(name)
 
 
+def check_task(model: PreTrainedModel, task: str) -> None:
+    """See that a model does what a task asks for.
+
+    Args:
+        model: The model.
+        task: The recipe's task.
+
+    Raises:
+        ValueError: If one is of taggers and the other of classifiers.
+    """
+    classifies = isinstance(model, BiLstmForSequenceClassification)
+    if classifies != (task == "classification"):
+        raise ValueError(
+            f"The model is a {'classifier' if classifies else 'tagger'}, which does not fit task {task!r}: set task to "
+            f"{'classification' if classifies else 'that of the tagger, such as ner'}."
+        )
+
+
 def evaluate_model(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -65,17 +83,8 @@ def evaluate_model(
 
     Returns:
         The scores of the task.
-
-    Raises:
-        ValueError: If the model is not of the task's kind.
     """
-    classifies = isinstance(model, BiLstmForSequenceClassification)
-    if classifies != (task == "classification"):
-        raise ValueError(
-            f"The model is a {'classifier' if classifies else 'tagger'}, and the task {task!r}: set task to what it "
-            f"was trained for."
-        )
-    if classifies:
+    if task == "classification":
         return evaluate_classifier(model, tokenizer, dataset)
     return evaluate_tagger(model, tokenizer, dataset, task, data, training_words, labels)
 
