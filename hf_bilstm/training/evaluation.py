@@ -56,8 +56,8 @@ def check_task(model: PreTrainedModel, task: str) -> None:
     classifies = isinstance(model, BiLstmForSequenceClassification)
     if classifies != (task == "classification"):
         raise ValueError(
-            f"The model is a {'classifier' if classifies else 'tagger'}, which does not fit task {task!r}: set task to "
-            f"{'classification' if classifies else 'that of the tagger, such as ner'}."
+            f"The model is a {'classifier' if classifies else 'tagger'}, which does not fit task {task!r}: set "
+            f"task to {'classification' if classifies else 'that of the tagger, such as ner'}."
         )
 
 
