@@ -1,23 +1,31 @@
-"""BiLSTM taggers as first-class Hugging Face models.
+"""BiLSTM taggers and classifiers as first-class Hugging Face models.
 
 Importing the package registers configuration, models and tokenizer with the Auto classes of transformers, for local
 use and, as remote code, for whoever loads a pushed checkpoint without this package; the tagging pipeline becomes the
 task "bilstm-tagging".
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .models.configuration_bilstm import BiLstmConfig
 from .models.crf import LinearChainCrf
 from .models.dictionary import UserDictionary
 from .models.modeling_bilstm import BiLstmForTokenClassification, BiLstmModel
+from .models.modeling_sequence_classification import BiLstmForSequenceClassification
 from .models.pipeline_bilstm import TASK, TaggingPipeline
 from .models.tokenization_bilstm import BiLstmTokenizer
 from .version import __version__
 
 AutoConfig.register(BiLstmConfig.model_type, BiLstmConfig, exist_ok=True)
 AutoModel.register(BiLstmConfig, BiLstmModel, exist_ok=True)
+AutoModelForSequenceClassification.register(BiLstmConfig, BiLstmForSequenceClassification, exist_ok=True)
 AutoModelForTokenClassification.register(BiLstmConfig, BiLstmForTokenClassification, exist_ok=True)
 AutoTokenizer.register(BiLstmConfig, fast_tokenizer_class=BiLstmTokenizer, exist_ok=True)
 PIPELINE_REGISTRY.register_pipeline(TASK, TaggingPipeline, pt_model=AutoModelForTokenClassification)
@@ -26,11 +34,13 @@ BiLstmConfig.registered_pipelines |= {TASK}
 # Saving one of these also saves its code and names it in `auto_map`, for `trust_remote_code=True`.
 BiLstmConfig.register_for_auto_class()
 BiLstmModel.register_for_auto_class("AutoModel")
+BiLstmForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 BiLstmForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
 BiLstmTokenizer.register_for_auto_class("AutoTokenizer")
 
 __all__ = [
     "BiLstmConfig",
+    "BiLstmForSequenceClassification",
     "BiLstmForTokenClassification",
     "BiLstmModel",
     "BiLstmTokenizer",

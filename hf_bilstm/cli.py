@@ -18,13 +18,14 @@ from huggingface_hub.errors import StrictDataclassError
 USAGE = """usage: hf-bilstm COMMAND ...
 
 commands (each has --help):
-  train CONFIG.yaml [--key value ...]      train a tagger from a recipe
+  train CONFIG.yaml [--key value ...]      train a tagger or a classifier from a recipe
   search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
                                            try settings and write the recipe of the best
-  evaluate MODEL [--data_dir DIR ...]      score a trained tagger
-  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag
+  evaluate MODEL [--data_dir DIR ...]      score a trained model
+  predict MODEL [FILE]                     tag raw text, one sentence a line, to JSON lines, words or word/tag, or
+                                           classify it, to JSON lines
   push MODEL ORG/NAME [--private] [--revision BRANCH] [--create_pr]
-                                           push a trained tagger to the Hub"""
+                                           push a trained model to the Hub"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -136,26 +137,27 @@ def evaluate(arguments: Sequence[str]) -> None:
     from transformers.utils import cached_file
 
     from hf_bilstm.data import encode_dataset
+    from hf_bilstm.training.evaluation import check_task, evaluate_model, report_model
     from hf_bilstm.training.recipes import read_data_arguments
-    from hf_bilstm.training.reports import report_tagger
     from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
-    from hf_bilstm.training.scoring import evaluate_tagger, labels_for_scoring, read_training_words
+    from hf_bilstm.training.scoring import labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
     model, tokenizer = _load(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
+    check_task(model, data.task)
     tagged = require_split(data, own.split)
     labels = labels_for_scoring(data.task, model.config.labels, tagged)
     dataset = encode_dataset(tagged, tokenizer, {label: number for number, label in enumerate(labels)})
     words_file = cached_file(own.model, TRAINING_WORDS_FILE, _raise_exceptions_for_missing_entries=False)
     training_words = read_training_words(words_file) if words_file else None
-    scores = evaluate_tagger(model, tokenizer, dataset, data.task, tagged, training_words, labels)
+    scores = evaluate_model(model, tokenizer, dataset, data.task, tagged, training_words, labels)
     print(format_scores(scores))
     if own.json:
         Path(own.json).write_text(json.dumps(scores, ensure_ascii=False, indent=2), encoding="utf-8")
     if own.report:
-        written = report_tagger(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
+        written = report_model(own.report, model, tokenizer, tagged, dataset, data.task, scores, labels)
         print(f"\nReport: {', '.join(map(str, written))}")
 
 
@@ -168,9 +170,10 @@ def predict(arguments: Sequence[str]) -> None:
     parser = ArgumentParser(
         prog="hf-bilstm predict",
         formatter_class=RawDescriptionHelpFormatter,
-        description="Tag raw text, one sentence a line. Prints one JSON object a line:\n"
+        description="Tag or classify raw text, one sentence a line. Prints one JSON object a line:\n"
         '{"text": ..., "entities": [{"entity_group": ..., "score": ..., "word": ..., "start": ..., "end": ...}]}\n'
-        "where score is the probability that exactly this span with this label is there.\n"
+        "where score is the probability that exactly this span with this label is there; of a classifier\n"
+        '{"text": ..., "label": ..., "score": ..., "scores": {label: probability, ...}}.\n'
         "--format words prints the words of a segmentation model, parted by blanks, and --format word_tag word/TAG.",
     )
     parser.add_argument("model", help="folder or Hub id of a tagger")
@@ -186,16 +189,36 @@ def predict(arguments: Sequence[str]) -> None:
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
 
-    from hf_bilstm import TaggingPipeline, UserDictionary
+    from hf_bilstm import BiLstmForSequenceClassification, TaggingPipeline, UserDictionary
 
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
     model, tokenizer = _load(own.model)
+    if isinstance(model, BiLstmForSequenceClassification):
+        if own.format != "json" or own.dictionary or own.tagset:
+            raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")
+        _classify(model, tokenizer, list(_read_lines(own.file)), own.batch_size or 128)
+        return
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
     options |= {"batch_size": own.batch_size, "dictionary": dictionary}
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
     texts = list(_read_lines(own.file))
     for text, found in zip(texts, tagger(text for text in texts), strict=True):
         print(_LINES[own.format](text, found))
+
+
+def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> None:
+    """Print the label of every text; those of like length are classified together."""
+    from transformers import TextClassificationPipeline
+
+    classifier = TextClassificationPipeline(model=model, tokenizer=tokenizer, batch_size=batch_size)
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    answers: list[Any] = [None] * len(texts)
+    for place, answer in zip(order, classifier([texts[place] for place in order], top_k=None), strict=True):
+        answers[place] = answer
+    for text, labels in zip(texts, answers, strict=True):
+        scores = {item["label"]: item["score"] for item in labels}
+        line = {"text": text, "label": labels[0]["label"], "score": labels[0]["score"], "scores": scores}
+        print(json.dumps(line, ensure_ascii=False))
 
 
 def _json_line(text: str, entities: list[dict[str, Any]]) -> str:
@@ -268,11 +291,12 @@ def _join_processes() -> None:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoTokenizer
 
     import hf_bilstm  # noqa: F401  (registers the Auto classes)
+    from hf_bilstm.training.evaluation import load_model
 
-    return AutoModelForTokenClassification.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+    return load_model(name), AutoTokenizer.from_pretrained(name)
 
 
 def _read_lines(name: str) -> Iterator[str]:
@@ -291,12 +315,12 @@ def format_scores(scores: dict[str, Any]) -> str:
     """Lay scores out as a table.
 
     Args:
-        scores: What `score_tags` gives.
+        scores: What `evaluate_model` gives.
 
     Returns:
         Lines of text, percentages with two decimals.
     """
-    by_kind = scores.get("per_type") or scores.get("per_tag") or {}
+    by_kind = scores.get("per_type") or scores.get("per_tag") or scores.get("per_label") or {}
     width = max(map(len, ("right tags of them", *by_kind)))
     lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
     for kind, row in by_kind.items():
@@ -307,7 +331,10 @@ def format_scores(scores: dict[str, Any]) -> str:
         number = sum(row["number"] for row in by_kind.values())
         lines.append(f"{'micro average':{width}}  {figures}  {number:>9}")
         lines += [f"{name:{width}}  {row}" for name, row in _word_rows(scores, number)]
-    lines.append(f"{'tag accuracy':{width}}  {100 * scores['accuracy']:9.2f}")
+    if "per_label" in scores:
+        lines.append(f"{'macro F1':{width}}  {100 * scores['macro_f1']:9.2f}")
+    name = "accuracy" if "per_label" in scores else "tag accuracy"
+    lines.append(f"{name:{width}}  {100 * scores['accuracy']:9.2f}")
     return "\n".join(lines)
 
 

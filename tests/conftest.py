@@ -44,6 +44,19 @@ def finished(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(trained, tmp_path_factory.mktemp("finished") / "tagger")
 
 
+@pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a small classifier of the topics of the built-in corpus, trained on for a few epochs."""
+    from hf_bilstm.training.recipes import read_recipe
+    from hf_bilstm.training.run import train
+
+    folder = tmp_path_factory.mktemp("classifier")
+    small = ["--hidden_size", "32", "--embedding_size", "32", "--bigram_buckets", "2000", "--num_train_epochs", "4"]
+    recipe = ROOT / "configs" / "quickstart_topics.yaml"
+    train(read_recipe(str(recipe), [*small, "--learning_rate", "0.01", "--output_dir", str(folder)]))
+    return folder
+
+
 @pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
     """A Hub on the loopback interface, empty."""

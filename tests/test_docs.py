@@ -96,7 +96,21 @@ def word_pos(split: str) -> str:
     return "".join(f"199801{i % 31 + 1:02}-01-001-001/m  {write_word_pos(words)}\n" for i, words in days)
 
 
-WRITERS = {"columns": columns, "conllu": conllu, "word_pos": word_pos}
+def labelled_text(split: str) -> str:
+    """Lines that any encoding can hold."""
+    rows = load_sample(split, "classification", "en").select(range(62))
+    texts = (text.encode("ascii", "ignore").decode() for text in rows["text"])
+    return "".join(f"{label} {text}\n" for label, text in zip(rows["label"], texts, strict=True))
+
+
+def tsv(split: str) -> str:
+    """A table under the column names of all recipes."""
+    rows = load_sample(split, "classification").select(range(62))
+    lines = (f"{label}\t{text}\t{text}\n" for label, text in zip(rows["label"], rows["text"], strict=True))
+    return "label\ttext\ttext_a\n" + "".join(lines)
+
+
+WRITERS = {"columns": columns, "conllu": conllu, "word_pos": word_pos, "labelled_text": labelled_text, "tsv": tsv}
 
 
 def recipe_texts() -> list[str]:

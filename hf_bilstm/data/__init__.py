@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from hf_bilstm.data.columns import read_columns
     from hf_bilstm.data.conllu import read_conllu
     from hf_bilstm.data.encoding import decode_labels, encode_dataset, label_list
-    from hf_bilstm.data.hub import from_dataset, load_tagged_dataset
+    from hf_bilstm.data.hub import from_dataset, load_labelled_dataset, load_tagged_dataset
+    from hf_bilstm.data.labelled_texts import read_csv, read_labelled_lines, read_tsv
     from hf_bilstm.data.sample import load_sample, read_sample_file
     from hf_bilstm.data.segmented import read_segmented
     from hf_bilstm.data.sentences import split_sentences
@@ -24,13 +25,17 @@ _MODULES = {
     "encode_dataset": "encoding",
     "from_dataset": "hub",
     "label_list": "encoding",
+    "load_labelled_dataset": "hub",
     "load_sample": "sample",
     "load_tagged_dataset": "hub",
     "load_vectors": "static_vectors",
     "read_columns": "columns",
     "read_conllu": "conllu",
+    "read_csv": "labelled_texts",
+    "read_labelled_lines": "labelled_texts",
     "read_sample_file": "sample",
     "read_segmented": "segmented",
+    "read_tsv": "labelled_texts",
     "read_vectors": "vectors",
     "read_word_pos": "word_pos",
     "split_sentences": "sentences",
@@ -43,13 +48,17 @@ __all__ = [
     "encode_dataset",
     "from_dataset",
     "label_list",
+    "load_labelled_dataset",
     "load_sample",
     "load_tagged_dataset",
     "load_vectors",
     "read_columns",
     "read_conllu",
+    "read_csv",
+    "read_labelled_lines",
     "read_sample_file",
     "read_segmented",
+    "read_tsv",
     "read_vectors",
     "read_word_pos",
     "split_sentences",

@@ -1,4 +1,4 @@
-"""Tagged sentences into what a model takes, and label numbers back into tags."""
+"""Tagged sentences and labelled texts into what a model takes, and label numbers back into tags."""
 
 from __future__ import annotations
 
@@ -19,37 +19,51 @@ def label_list(datasets: Iterable[Dataset]) -> list[str]:
     """Collect the labels that a model of some data needs, in an order that depends on nothing but their set.
 
     Args:
-        datasets: Data sets with a column `tags`, those of the training split first of all.
+        datasets: Data sets with a column `tags`, or all with a column `label`, those of the training split first of
+            all.
 
     Returns:
-        For IOB2 tags a closed set: `O`, then `B-X` and `I-X` of every type; plain tags sorted.
+        For IOB2 tags a closed set: `O`, then `B-X` and `I-X` of every type; plain tags and labels of texts sorted.
     """
+    datasets = list(datasets)
+    if all("label" in dataset.column_names for dataset in datasets):
+        return sorted({label for dataset in datasets for label in dataset["label"]})
     tags = {tag for dataset in datasets for sentence in dataset["tags"] for tag in sentence}
     return close_labels(tags) if _marks_spans(tags) else sorted(tags)
 
 
 def encode_dataset(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, label2id: Mapping[str, int]) -> Dataset:
-    """Turn tagged sentences into model inputs, none of them cut.
+    """Turn tagged sentences, or labelled texts, into model inputs, none of them cut.
 
     The first piece of a token gets the token's tag. Further pieces go on with the span (`B-X` is followed by `I-X`,
     if there is such a label) or stay `O`; of plain tags, and special tokens, they are unobserved (-100).
 
     Args:
-        dataset: Data set with columns `tokens` and `tags`.
+        dataset: Data set with columns `tokens` and `tags`, or `text` and `label`.
         tokenizer: Any fast tokenizer.
         label2id: Number of every label, such as a config's.
 
     Returns:
-        A data set with what the tokenizer returns (`input_ids`, `attention_mask`) and `labels`.
+        A data set with what the tokenizer returns (`input_ids`, `attention_mask`) and `labels`: a number a token, or a
+        text.
 
     Raises:
-        ValueError: If a tag has no label, the tokenizer drops a token, or it is not a fast one. Sentences and tokens
-            are counted from 0, as in `dataset[0]`.
+        ValueError: If a tag or a text's label is none of the labels, the tokenizer drops a token, or it is not a fast
+            one. Sentences and tokens are counted from 0, as in `dataset[0]`.
     """
     if not tokenizer.is_fast:
         raise ValueError(
             f"{type(tokenizer).__name__} is not a fast tokenizer, so it cannot say which token a piece belongs to. "
             f"Use BiLstmTokenizer or another subclass of PreTrainedTokenizerFast."
+        )
+    if "label" in dataset.column_names:
+        return dataset.map(
+            _encode_texts,
+            batched=True,
+            with_indices=True,
+            remove_columns=dataset.column_names,
+            fn_kwargs={"tokenizer": tokenizer, "label2id": dict(label2id)},
+            desc="Encoding",
         )
     return dataset.map(
         _encode_batch,
@@ -121,6 +135,23 @@ def _encode_batch(
             previous = owner
         labels.append(pieces)
     return {**encoding, "labels": labels}
+
+
+def _encode_texts(
+    batch: Mapping[str, list[str]],
+    numbers: Sequence[int],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    label2id: Mapping[str, int],
+) -> dict[str, Any]:
+    for number, label in zip(numbers, batch["label"], strict=True):
+        if label not in label2id:
+            raise ValueError(
+                f"Text {number}: label {label!r} is not one of {', '.join(map(repr, label2id))}. Train a model whose "
+                f"labels include it (label_list of all splits), or leave such texts out with dataset.filter."
+            )
+    encoding = tokenizer(batch["text"], truncation=False, padding=False)
+    return {**encoding, "labels": [label2id[label] for label in batch["label"]]}
 
 
 def _check_tags(number: int, tags: Sequence[str], label2id: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transformers.utils import logging
 
+from hf_bilstm.data.labelled_texts import to_labelled_dataset
 from hf_bilstm.data.normalization import check_token, normalize_tags, to_dataset
 
 if TYPE_CHECKING:
@@ -46,19 +47,62 @@ def load_tagged_dataset(
     Raises:
         ValueError: If the split or a column is missing, or the rows are not tagged sentences.
     """
-    path = Path(name_or_path)
-    if any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
-        dataset = _load_saved(path, split)
-    else:
-        dataset = _load(str(name_or_path), split, name, revision)
     return from_dataset(
-        dataset,
+        _load(name_or_path, split, name, revision),
         token_column=token_column,
         tag_column=tag_column,
         file_scheme=file_scheme,
         repair=repair,
         source=f"{name_or_path} ({split})",
     )
+
+
+def load_labelled_dataset(
+    name_or_path: str | Path,
+    *,
+    split: str,
+    text_column: str = "text",
+    label_column: str = "label",
+    name: str | None = None,
+    revision: str | None = None,
+) -> Dataset:
+    """Load a data set of labelled texts of the Hub or of a local folder.
+
+    Args:
+        name_or_path: As in `load_tagged_dataset`.
+        split: Split wanted.
+        text_column: Column of the texts.
+        label_column: Column of the labels, strings or `ClassLabel`.
+        name: Configuration of the data set, if it has several.
+        revision: Branch, tag or commit on the Hub.
+
+    Returns:
+        A data set with columns `text` and `label`, both strings.
+
+    Raises:
+        ValueError: If the split or a column is missing or of another type, or a text or a label is empty.
+    """
+    from datasets import ClassLabel, Value
+
+    dataset, source = _load(name_or_path, split, name, revision), f"{name_or_path} ({split})"
+    _check_columns(dataset, source, text_column=text_column, label_column=label_column)
+    names = {}
+    for column in (text_column, label_column):
+        kind = dataset.features[column]
+        if column == label_column and isinstance(kind, ClassLabel):
+            names = dict(enumerate(kind.names))
+        elif not (isinstance(kind, Value) and kind.dtype in ("string", "large_string")):
+            raise ValueError(
+                f"{source}: column {column!r} is {kind}, but a string a row (or a ClassLabel, for labels) is needed. "
+                f"Name another column, or give numbers their names with dataset.cast_column({column!r}, "
+                f"ClassLabel(names=[...]))."
+            )
+    pairs = zip(dataset[label_column], dataset[text_column], strict=True)
+    rows = (
+        (f"{source}, row {row}", str(names.get(label, "") if names else label or ""), text or "")
+        for row, (label, text) in enumerate(pairs)
+    )
+    return to_labelled_dataset(rows, source, "fill it in")
 
 
 def from_dataset(
@@ -86,12 +130,7 @@ def from_dataset(
     Raises:
         ValueError: If a column is missing or of another type, or the rows are not tagged sentences.
     """
-    for column in (token_column, tag_column):
-        if column not in dataset.column_names:
-            raise ValueError(
-                f"{source} has no column {column!r}; it has {', '.join(map(repr, dataset.column_names))}. Name the "
-                f"right ones with token_column and tag_column."
-            )
+    _check_columns(dataset, source, token_column=token_column, tag_column=tag_column)
     dataset = dataset.with_format(None)
     sentences = []
     rows = zip(_strings(dataset, token_column, source), _strings(dataset, tag_column, source), strict=True)
@@ -119,6 +158,16 @@ def from_dataset(
     return to_dataset([tokens for _, tokens, _ in sentences], normalized)
 
 
+def _check_columns(dataset: Dataset, source: str, **columns: str) -> None:
+    """See that a data set has the columns that two options name."""
+    for column in columns.values():
+        if column not in dataset.column_names:
+            raise ValueError(
+                f"{source} has no column {column!r}; it has {', '.join(map(repr, dataset.column_names))}. Name the "
+                f"right ones with {' and '.join(columns)}."
+            )
+
+
 def _strings(dataset: Dataset, column: str, source: str) -> Iterator[list[str]]:
     """Read a column of lists of strings, or of `ClassLabel` numbers, whose names it gives."""
     from datasets import ClassLabel, Value
@@ -141,6 +190,14 @@ def _strings(dataset: Dataset, column: str, source: str) -> Iterator[list[str]]:
         yield values if names is None else [names[value] for value in values]
 
 
+def _load(name_or_path: str | Path, split: str, name: str | None, revision: str | None) -> Dataset:
+    """Load a split as it is."""
+    path = Path(name_or_path)
+    if any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
+        return _load_saved(path, split)
+    return _load_by_name(str(name_or_path), split, name, revision)
+
+
 def _load_saved(path: Path, split: str) -> Dataset:
     from datasets import Dataset, load_from_disk
 
@@ -151,7 +208,7 @@ def _load_saved(path: Path, split: str) -> Dataset:
     return splits[split]
 
 
-def _load(name_or_path: str, split: str, name: str | None, revision: str | None) -> Dataset:
+def _load_by_name(name_or_path: str, split: str, name: str | None, revision: str | None) -> Dataset:
     from datasets import get_dataset_split_names, load_dataset
 
     try:

@@ -1,4 +1,4 @@
-"""The handler of a tagger's repository, in the convention of Hugging Face Inference Endpoints.
+"""The handler of a tagger's or classifier's repository, in the convention of Hugging Face Inference Endpoints.
 
 A trained folder holds a copy of this file as handler.py. A server imports it, makes `EndpointHandler(folder)` once and
 calls it with the body of every request. The file stands alone: where hf_bilstm is installed its classes are used, and
@@ -10,26 +10,45 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from transformers import AutoModelForTokenClassification, AutoTokenizer, TokenClassificationPipeline
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    TextClassificationPipeline,
+    TokenClassificationPipeline,
+)
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 # What passes to TaggingPipeline as it stands.
 _TAGGING = ("threshold", "n_best", "scheme", "return_words", "is_split_into_words", "delimiter", "batch_size")
+_TAGGER_OPTIONS = ("aggregation_strategy", "ignore_labels", *_TAGGING)
+_CLASSIFIER_OPTIONS = ("top_k", "batch_size")
 # All but "none" give the same spans: a tagger's labels are legal, so there is nothing to settle.
 _STRATEGIES = (None, "simple", "first", "average", "max", "none")
 _MOST_TAGGINGS = 100  # of a text: their memory is the server's
 
 
 class EndpointHandler:
-    """Tags the texts of requests; every score is a probability, unless `aggregation_strategy` is "none".
+    """Tags or classifies the texts of requests, as the folder's model does.
+
+    Every score is a probability, unless `aggregation_strategy` is "none".
 
     Args:
-        path: Folder of the tagger.
+        path: Folder of the model.
     """
 
     def __init__(self, path: str = "") -> None:
         is_remote = find_spec("hf_bilstm") is None
         pipeline_class = _remote_pipeline(path) if is_remote else _installed_pipeline()
+        config = AutoConfig.from_pretrained(path, trust_remote_code=is_remote)
+        self._classifier = None
+        if "BiLstmForSequenceClassification" in (config.architectures or []):
+            self._classifier = TextClassificationPipeline(
+                model=AutoModelForSequenceClassification.from_pretrained(path, trust_remote_code=is_remote),
+                tokenizer=AutoTokenizer.from_pretrained(path, trust_remote_code=is_remote),
+            )
+            return
         model = AutoModelForTokenClassification.from_pretrained(path, trust_remote_code=is_remote)
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=is_remote)
         # Requests come side by side; the workers of a call would set the number of threads of all.
@@ -52,15 +71,19 @@ class EndpointHandler:
                     list lacks it.
                 threshold, n_best, scheme, return_words, is_split_into_words, delimiter, batch_size: As in a call of
                     TaggingPipeline.
+                A classifier takes `top_k`, the most labels of an answer (all when absent), and `batch_size`.
 
         Returns:
             For a text, a list of `{"entity_group", "score", "word", "start", "end"}`, or what `n_best`, `scheme` and
-            `return_words` ask for; for a list of texts, a list of such. It is fit for JSON.
+            `return_words` ask for, and of a classifier a list of `{"label", "score"}`, the best first; for a list of
+            texts, a list of such. It is fit for JSON.
 
         Raises:
             ValueError: If the request is wrong.
         """
-        inputs, parameters = _read(data)
+        inputs, parameters = _read(data, _CLASSIFIER_OPTIONS if self._classifier else _TAGGER_OPTIONS)
+        if self._classifier:
+            return self._classify(inputs, **parameters)
         strategy = parameters.pop("aggregation_strategy", None)
         ignored = parameters.pop("ignore_labels", None)
         if strategy == "none":
@@ -68,6 +91,18 @@ class EndpointHandler:
         found: list[Any] = self._tagger(inputs, **parameters)
         left_out = set(ignored or []) - {"O"}
         return _without(found, left_out) if left_out else found
+
+    def _classify(self, inputs: Any, top_k: int | None = None, batch_size: int = 32) -> list[Any]:
+        for name, value in (("top_k", top_k), ("batch_size", batch_size)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number from 1 on; got {value!r:.80}.")
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(f"inputs[{place}] is {text!r:.80}: it takes a text.")
+        classifier: Any = self._classifier
+        found = classifier(texts, top_k=top_k, batch_size=batch_size) if texts else []
+        return found[0] if isinstance(inputs, str) else found
 
     def _tag_tokens(self, inputs: Any, ignored: list[str], parameters: dict[str, Any]) -> list[Any]:
         given = [name for name, value in parameters.items() if value]
@@ -95,8 +130,8 @@ def _remote_pipeline(path: str) -> Any:
     return get_class_from_dynamic_module("pipeline_bilstm.TaggingPipeline", path)
 
 
-def _read(data: Any) -> tuple[Any, dict[str, Any]]:
-    """Check a request's form, and part it."""
+def _read(data: Any, known: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+    """Check a request's form and the names of its parameters, and part it."""
     if not isinstance(data, dict) or "inputs" not in data:
         raise ValueError(f"A request is {{'inputs': text or list of texts, 'parameters': {{...}}}}; got {data!r:.80}.")
     unknown = set(data) - {"inputs", "parameters"}
@@ -111,7 +146,6 @@ def _read(data: Any) -> tuple[Any, dict[str, Any]]:
         raise ValueError(f"parameters must be a dictionary; got {parameters!r:.80}.")
     if parameters.get("is_split_into_words") and isinstance(inputs, str):
         raise ValueError(f"is_split_into_words takes a list of tokens, or a list of such; got {inputs!r:.80}.")
-    known = ("aggregation_strategy", "ignore_labels", *_TAGGING)
     for name, value in parameters.items():
         if name not in known and value is not None:
             raise ValueError(

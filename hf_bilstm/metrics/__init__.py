@@ -1,4 +1,4 @@
-"""Scores of taggers: classes of the `evaluate` library, and the plain functions under them."""
+"""Scores of taggers and classifiers: classes of the `evaluate` library, and the plain functions under them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ if TYPE_CHECKING:
     from hf_bilstm.metrics.scores import span_scores
     from hf_bilstm.metrics.span_f1 import SpanF1
     from hf_bilstm.metrics.tag_accuracy import TagAccuracy
+    from hf_bilstm.metrics.text_classification import TextClassification
     from hf_bilstm.metrics.word_segmentation import WordSegmentation
 
 # Module of every public name. They are imported at first use: `import evaluate` alone takes seconds.
 _MODULES = {
     "SpanF1": "span_f1",
     "TagAccuracy": "tag_accuracy",
+    "TextClassification": "text_classification",
     "WordSegmentation": "word_segmentation",
     "span_scores": "scores",
 }
 
-__all__ = ["SpanF1", "TagAccuracy", "WordSegmentation", "span_scores"]
+__all__ = ["SpanF1", "TagAccuracy", "TextClassification", "WordSegmentation", "span_scores"]
 
 
 def __getattr__(name: str) -> Any:

@@ -54,6 +54,9 @@ class BiLstmConfig(PreTrainedConfig):
         hidden_dropout: Dropout rate on the output of every recurrent layer, 0 to 1.
         dropout_type: What one draw of embedding and hidden dropout decides: "element", one number of one token's
             vector, or "variational", one number of the vectors of all tokens of a sentence (Gal and Ghahramani 2016).
+        classifier_pooling: How a classifier makes one vector of a text: "last", the state in which each direction
+            ends, "mean" or "max" over the tokens, or "attention", a mean with learned weights.
+        classifier_dropout: Dropout rate on that vector, 0 to 1.
         use_crf: Whether transition scores between states are learned (a linear-chain CRF). Decoding is over legal
             paths either way.
         tagging_scheme: Scheme the tagger reasons in: "none", "iob2", "bioes" or "bmes" (stored as "bioes").
@@ -102,6 +105,8 @@ class BiLstmConfig(PreTrainedConfig):
     embedding_dropout: float | int = 0.3
     hidden_dropout: float | int = 0.3
     dropout_type: Literal["element", "variational"] = "element"
+    classifier_pooling: Literal["last", "mean", "max", "attention"] = "max"
+    classifier_dropout: float | int = 0.0
     use_crf: bool = True
     tagging_scheme: Literal["none", "iob2", "bioes", "bmes"] = "none"
     label_weights: list[float | int] | None = None
@@ -187,7 +192,8 @@ class BiLstmConfig(PreTrainedConfig):
         Raises:
             ValueError: Naming the field, its value and its range.
         """
-        for name in ("token_dropout", "char_dropout", "embedding_dropout", "hidden_dropout", "lexicon_dropout"):
+        rates = ("token_dropout", "char_dropout", "embedding_dropout", "hidden_dropout", "classifier_dropout")
+        for name in (*rates, "lexicon_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}.")
         if self.token_dropout and self.unk_token_id is None:

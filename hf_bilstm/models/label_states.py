@@ -17,24 +17,30 @@ from .tagging_schemes import OUTSIDE, StateSpace, state_space
 UNOBSERVED = -100
 
 
-def label_space(config: BiLstmConfig) -> tuple[list[str], StateSpace]:
-    """Labels of a configuration and the states they stand for, or what is wrong with the labels."""
+def check_labels(config: BiLstmConfig) -> list[str]:
+    """Labels of a configuration, or what is wrong with them or their weights."""
     labels = config.labels
     if config.label2id != {label: index for index, label in enumerate(labels)}:
         raise ValueError(
             f"label2id is not the inverse of id2label: {config.label2id} and {config.id2label}. Pass both, "
             f"label2id={{label: index for index, label in id2label.items()}}."
         )
+    if config.label_weights is not None and len(config.label_weights) != len(labels):
+        raise ValueError(
+            f"label_weights has {len(config.label_weights)} entries for {len(labels)} labels: {labels}. Give one for "
+            f"each, in this order."
+        )
+    return labels
+
+
+def label_space(config: BiLstmConfig) -> tuple[list[str], StateSpace]:
+    """Labels of a tagger's configuration and the states they stand for, or what is wrong with the labels."""
+    labels = check_labels(config)
     if config.tagging_scheme != "none" and all(label.startswith("LABEL_") for label in labels):
         raise ValueError(
             f"tagging_scheme={config.tagging_scheme!r} needs the labels' names, but id2label holds the default ones, "
             f"{labels}. Pass id2label={{0: 'O', 1: 'B-X', 2: 'I-X', ...}} and its inverse label2id, or "
             f"tagging_scheme='none'."
-        )
-    if config.label_weights is not None and len(config.label_weights) != len(labels):
-        raise ValueError(
-            f"label_weights has {len(config.label_weights)} entries for {len(labels)} labels: {labels}. Give one for "
-            f"each, in this order."
         )
     space = state_space(labels, config.tagging_scheme)
     if config.white_space_token_id is not None and (OUTSIDE not in labels or len(labels) == 1):

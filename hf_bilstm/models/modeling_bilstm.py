@@ -114,7 +114,9 @@ class BiLstmPreTrainedModel(PreTrainedModel):
         """
         if self._auto_class is not None:  # transformers itself names the class that is saved, and no other
             auto_map = getattr(self.config, "auto_map", None) or {}
-            self.config.auto_map = {**auto_map, "AutoModel": "modeling_bilstm.BiLstmModel"}
+            # Of the heads, only that of this model: its encoder may have come with another.
+            own = {name: auto_map[name] for name in ("AutoConfig", self._auto_class) if name in auto_map}
+            self.config.auto_map = {**own, "AutoModel": "modeling_bilstm.BiLstmModel"}
         super().save_pretrained(*args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -180,12 +182,12 @@ class BiLstmModel(BiLstmPreTrainedModel):
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.embeddings.vocab_size)
         characters = self.read_characters(char_input_ids, compaction)
         layers = run_by_length(self.encode, input_ids, compaction.lengths, *characters)
-        last = _restore(layers[-1], compaction)
+        last = restore(layers[-1], compaction)
         hidden_states = None
-        if _is_wanted(output_hidden_states, self.config.output_hidden_states):
-            hidden_states = (*(_restore(values, compaction) for values in layers[:-1]), last)
+        if is_wanted(output_hidden_states, self.config.output_hidden_states):
+            hidden_states = (*(restore(values, compaction) for values in layers[:-1]), last)
         output = BaseModelOutput(last_hidden_state=last, hidden_states=hidden_states)
-        return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def read_characters(self, char_input_ids: Tensor | None, compaction: Compaction) -> list[Tensor]:
         """Make the vectors of words from their characters, once for each distinct word of a batch.
@@ -213,16 +215,31 @@ class BiLstmModel(BiLstmPreTrainedModel):
         Returns:
             The embeddings and each layer's output, (B, T, D); what stands at padding is arbitrary.
         """
+        return self.encode_with_ends(input_ids, lengths, *characters)[0]
+
+    def encode_with_ends(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Run embeddings and layers, and give the state in which each direction of the last layer ends as well.
+
+        Args:
+            input_ids: (B, T), right-padded.
+            lengths: (B,) real tokens of each row.
+            *characters: What `read_characters` gave for these rows.
+
+        Returns:
+            What `encode` gives, and (B, D) merged states.
+        """
         embedded = self.embeddings(input_ids, lengths, *characters)
-        return [embedded, *self.encoder(embedded, lengths)]
+        outputs, ends = self.encoder.run(embedded, lengths)
+        return [embedded, *outputs], ends
 
 
-def _restore(values: Tensor, compaction: Compaction) -> Tensor:
+def restore(values: Tensor, compaction: Compaction) -> Tensor:
     """Bring compacted (B, T, D) values back to where their tokens came from, with 0 at padding."""
     return compaction.scatter(values.masked_fill(~compaction.mask[:, :, None], 0.0))
 
 
-def _is_wanted(choice: bool | None, default: bool | None) -> bool:
+def is_wanted(choice: bool | None, default: bool | None) -> bool:
+    """Tell whether a call asks for something, or else the configuration."""
     return bool(default if choice is None else choice)
 
 
@@ -280,7 +297,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             ValueError: If inputs have a wrong shape, or an id or label is out of range.
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        wants_layers = _is_wanted(output_hidden_states, self.config.output_hidden_states)
+        wants_layers = is_wanted(output_hidden_states, self.config.output_hidden_states)
         run = self._run_with_layers if wants_layers else self._run
         characters = self.bilstm.read_characters(char_input_ids, compaction)
         emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths, *characters)
@@ -290,14 +307,14 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
             legal = self._forbid_at_white_space(emissions, input_ids)
             loss = tagging_loss(legal, compaction.lengths, labels, self.crf, self.config, num_items_in_batch)
-        hidden_states = tuple(_restore(values, compaction) for values in layers) if wants_layers else None
+        hidden_states = tuple(restore(values, compaction) for values in layers) if wants_layers else None
         output = BiLstmTokenClassifierOutput(
             loss=loss,
             logits=compaction.scatter(logits),
             emissions=compaction.scatter(emissions),
             hidden_states=hidden_states,
         )
-        return output if _is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
+        return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         """Save weights, configuration and code, that of the tagging pipeline too.

@@ -56,7 +56,7 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
 
     Args:
         values: (B, T) or (B, T, D).
-        index: (B, T) positions in the same row.
+        index: (B, N) positions in the same row.
 
     Returns:
         Values of the tokens at these positions.
@@ -65,7 +65,7 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
         return values.gather(1, index)
     # Whole vectors, many times faster than `gather`, which looks an index up for every number.
     first = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
-    return values.flatten(0, 1).index_select(0, (index + first).flatten()).view(values.shape)
+    return values.flatten(0, 1).index_select(0, (index + first).flatten()).view(*index.shape, values.shape[2])
 
 
 def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
@@ -119,7 +119,7 @@ def run_by_length(
     There, time goes with the number of padded tokens; other devices would rather run all rows at once.
 
     Args:
-        run: Takes rows, their lengths and their features, gives any number of (B, T, D).
+        run: Takes rows, their lengths and their features, gives any number of (B, T, D), and (B, D) of whole rows.
         input_ids: (B, T), right-padded.
         lengths: (B,) real tokens of each row.
         *features: (B, T, D) of the tokens, such as vectors of their characters.
@@ -139,7 +139,8 @@ def run_by_length(
     for first, end in like_lengths(sorted_lengths, _STEP_COST):
         rows, longest = order[first:end], max(1, sorted_lengths[first])
         outputs = run(input_ids[rows, :longest], lengths[rows], *(values[rows, :longest] for values in features))
-        parts.append([nn.functional.pad(values, (0, 0, 0, num_tokens - longest)) for values in outputs])
+        padding = (0, 0, 0, num_tokens - longest)
+        parts.append([nn.functional.pad(values, padding) if values.dim() == 3 else values for values in outputs])
     back = torch.argsort(order)
     return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]
 
@@ -188,7 +189,7 @@ class BidirectionalLayer(nn.Module):
         self.backward_rnn = rnn(input_size, hidden_size, batch_first=True)
         self.merge_mode = merge_mode
 
-    def forward(self, values: Tensor, reversal: Tensor) -> Tensor:
+    def forward(self, values: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:
         """Run both directions over right-padded rows.
 
         Args:
@@ -196,11 +197,16 @@ class BidirectionalLayer(nn.Module):
             reversal: (B, T) of `reversal_index`.
 
         Returns:
-            (B, T, 2H) when concatenating, else (B, T, H). What stands at padding is arbitrary.
+            The directions' outputs at each token, merged, and the states in which they end, merged: (B, T, 2H) and
+            (B, 2H) when concatenating, else (B, T, H) and (B, H). What stands at padding is arbitrary.
         """
         forward, _ = self.forward_rnn(values)  # (B, T, H)
         backward, _ = self.backward_rnn(pick(values, reversal))  # (B, T, H), each row from its end
-        backward = pick(backward, reversal)
+        last = reversal[:, :1]  # where a row's reversal begins
+        ends = self._merge(pick(forward, last), pick(backward, last))[:, 0]
+        return self._merge(forward, pick(backward, reversal)), ends
+
+    def _merge(self, forward: Tensor, backward: Tensor) -> Tensor:
         if self.merge_mode == "concat":
             return torch.cat((forward, backward), dim=-1)
         if self.merge_mode == "mul":
@@ -248,11 +254,25 @@ class BiRecurrentEncoder(nn.Module):
         Returns:
             Each layer's output, (B, T, `output_size`); what stands at padding is arbitrary.
         """
+        return self.run(values, lengths)[0]
+
+    def run(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Run all layers, and give the state in which each direction of the last one ends as well.
+
+        Args:
+            values: (B, T, D), right-padded.
+            lengths: (B,) real tokens of each row, 0 for a row whose state is arbitrary.
+
+        Returns:
+            What `forward` gives, and (B, `output_size`) merged states.
+        """
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
-            return [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
+            outputs = [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
+            return outputs, values.new_zeros(values.shape[0], self.output_size)
         reversal = reversal_index(lengths, values.shape[1])
         outputs = []
         for layer in self.layers:
-            values = self.dropout(layer(values, reversal))
+            values, ends = layer(values, reversal)
+            values = self.dropout(values)
             outputs.append(values)
-        return outputs
+        return outputs, self.dropout(ends[:, None])[:, 0]

@@ -53,8 +53,12 @@ ModelArguments = _model_arguments()
 class DataArguments:
     """Where the data is, what form it has and how it becomes tokens."""
 
-    task: Literal["ner", "segmentation", "pos", "segmentation_pos"] = field(
-        default="ner", metadata={"help": "What is tagged: entities, words, parts of speech, or words with them."}
+    task: Literal["ner", "segmentation", "pos", "segmentation_pos", "classification"] = field(
+        default="ner",
+        metadata={
+            "help": "What is tagged: entities, words, parts of speech, or words with them; classification gives each "
+            "text one label."
+        },
     )
     dataset: str | None = field(
         default=None,
@@ -65,13 +69,19 @@ class DataArguments:
     train_file: str | None = field(default=None, metadata={"help": "Training file."})
     validation_file: str | None = field(default=None, metadata={"help": "Validation file."})
     test_file: str | None = field(default=None, metadata={"help": "Test file."})
-    data_format: Literal["columns", "segmented", "word_pos", "conllu"] = field(
+    data_format: Literal["columns", "segmented", "word_pos", "conllu", "labelled_text", "tsv", "csv"] = field(
         default="columns",
         metadata={
             "help": "Form of the files: columns (one token a line), segmented (words parted by white space), word_pos "
-            "(word/tag, People's Daily) or conllu (CoNLL-U)."
+            "(word/tag, People's Daily) or conllu (CoNLL-U); of classification labelled_text (`label text` lines), "
+            "tsv or csv (columns named in the first line)."
         },
     )
+    validation_fraction: float = field(
+        default=0.0,
+        metadata={"help": "Share of the training data, drawn at random, that is held out as the validation data."},
+    )
+    validation_seed: int = field(default=0, metadata={"help": "Seed of that draw, whatever the seed of the training."})
     train_select: str | None = field(
         default=None,
         metadata={
@@ -117,6 +127,8 @@ class DataArguments:
             "conllu files."
         },
     )
+    text_column: str = field(default="text", metadata={"help": "Name of the column of texts, in classification."})
+    label_column: str = field(default="label", metadata={"help": "Name of the column of labels, in classification."})
     file_scheme: Literal["auto", "none", "iob1", "iob2", "bioes", "bmes", "bilou"] = field(
         default="auto", metadata={"help": "Tagging scheme of the data."}
     )
@@ -153,6 +165,13 @@ class DataArguments:
     lexicon_min_frequency: int = field(
         default=1, metadata={"help": "Times a word must occur in the training data to enter the lexicon."}
     )
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction must be at least 0 and below 1, got {self.validation_fraction}.")
+        if self.validation_fraction and self.validation_file:
+            raise ValueError("validation_fraction holds out training data, and validation_file names other: drop one.")
 
 
 @dataclass

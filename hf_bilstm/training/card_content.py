@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextClassificationPipeline
 
 from hf_bilstm.deploy.repository_name import REPOSITORY
 from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
@@ -52,6 +52,7 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
     data = facts.results.get("data", {})
     units = "words" if text_separator(tokenizer) else "characters"
     segments = facts.task == "segmentation" and not plain
+    classifies = facts.task == "classification"
     megabytes = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6
     text = next(iter(example_texts(facts)), "...")
     words = next(iter(data.get("examples", [])), ["..."])
@@ -74,7 +75,12 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         "segments": segments,
         "text": text,
         "words": words,
-        "answer": _answer(model, tokenizer, words if units == "words" else text, segments) if data else [],
+        "classifies": classifies,
+        "answer": _answer(
+            model, tokenizer, words if units == "words" and not classifies else text, facts.task, segments
+        )
+        if data
+        else [],
     }
 
 
@@ -91,18 +97,19 @@ def describe_results(model: PreTrainedModel, facts: CardFacts) -> dict[str, Any]
     results, plain = facts.results, model.config.tagging_scheme == "none"
     scored: dict[str, Any] = {split: results[split] for split in ("validation", "test") if split in results}
     split = next(reversed(scored), "")
-    per_type = scored.get(split, {}).get("per_type") or scored.get(split, {}).get("per_tag") or {}
+    of_split = scored.get(split, {})
+    per_type = of_split.get("per_type") or of_split.get("per_tag") or of_split.get("per_label") or {}
     splits = results.get("data", {}).get("splits", {})
     speed = results.get("speed")
     versions = results.get("versions") or library_versions()
     return {
         "speed": speed,
         "machine": _machine(speed) if speed else "",
-        "trained_on": splits.get("train", {}).get("sentences"),
+        "trained_on": splits.get("train", {}).get("sentences") or splits.get("train", {}).get("texts"),
         "coverage": prose(format_coverage(results["vectors"])) if "vectors" in results else "",
         "data_table": data_table(splits) if splits else "",
         "split": split,
-        "score_table": score_table(scored) if scored else "",
+        "score_table": score_table(scored, facts.task) if scored else "",
         "type_table": type_table(per_type, "label" if plain else "type") if per_type else "",
         "few": [kind for kind, scores in per_type.items() if scores["number"] < _ENOUGH],
         "enough": _ENOUGH,
@@ -149,9 +156,12 @@ def example_texts(facts: CardFacts) -> list[str]:
 
 
 def _answer(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: str | list[str], segments: bool
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: Any, task: str, segments: bool
 ) -> list[Any]:
-    """Tag an example as the card's snippet does, so that the answer it shows is the model's own."""
+    """Answer an example as the card's snippet does, so that the answer it shows is the model's own."""
+    if task == "classification":
+        found = TextClassificationPipeline(model=model, tokenizer=tokenizer, device=model.device)(example, top_k=3)
+        return [{**item, "score": round(item["score"], 4)} for item in found]
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device)
     if segments:
         return [tagger(example, return_words=True)]

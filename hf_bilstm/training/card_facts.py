@@ -36,6 +36,7 @@ TASKS = {
         "word",
         ("word-segmentation", "part-of-speech"),
     ),
+    "classification": Task("Text classification", "gives a text one label", "text", ()),
 }
 
 
@@ -44,7 +45,7 @@ class CardFacts:
     """What a card is made from, beside the model and its tokenizer. Whatever is left out, the card is silent about.
 
     Args:
-        task: As in a recipe: ner, segmentation, pos, segmentation_pos.
+        task: As in a recipe: ner, segmentation, pos, segmentation_pos, classification.
         results: Contents of all_results.json: scores under `validation` and `test`, as `evaluate_tagger` gives them;
             `training`, the Trainer's figures; `data`, as `describe_data` gives it; `speed`, as `measure_speed` does;
             `versions`, as `library_versions` does; `sources`, as `name_sources` does; `vectors`, as

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextClassificationPipeline
 
 from hf_bilstm.models.pipeline_bilstm import TaggingPipeline
 from hf_bilstm.models.tagging_schemes import OUTSIDE, Span, tags_to_spans
@@ -39,7 +39,8 @@ def describe_data(
     """Count and exemplify the data of a training.
 
     Args:
-        splits: "train", "validation" and "test", as far as they are there: columns `tokens` and `tags`.
+        splits: "train", "validation" and "test", as far as they are there: columns `tokens` and `tags`, or `text` and
+            `label`.
         plain: Whether tags are plain rather than IOB2.
         separator: What stands between tokens in a text, "" or " "; told from the tokens if None.
         texts: Examples to show in place of the data's own, of which nothing is then shown.
@@ -54,6 +55,8 @@ def describe_data(
     if not given:
         return {}
     first = next(iter(given.values()))
+    if "label" in first.column_names:
+        return show_instead(_describe_texts(given), texts)
     separator = token_separator(first["tokens"]) if separator is None else separator
     spans = {name: [read_spans(tags, plain) for tags in split["tags"]] for name, split in given.items()}
     shown = next(name for name in ("validation", "train", *given) if name in given)
@@ -71,6 +74,30 @@ def describe_data(
         "separator": separator,
     }
     return show_instead(described, texts)
+
+
+def _describe_texts(given: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Describe labelled texts in the form of `describe_data`, a text for one token of it."""
+    shown = given.get("validation", next(iter(given.values())))
+    one_a_label: dict[str, str] = {}
+    for text, label in zip(shown["text"], shown["label"], strict=True):
+        best = one_a_label.get(label)
+        if text.isprintable() and (best is None or _distance(text) < _distance(best)):
+            one_a_label[label] = text
+    return {
+        "splits": {
+            name: {"texts": len(split), "characters": sum(map(len, split["text"]))} for name, split in given.items()
+        },
+        "language": tell_language(islice(next(iter(given.values()))["text"], 10_000)),
+        "examples": [[one_a_label[label]] for label in sorted(one_a_label)[:_EXAMPLES]],
+        "types": {},
+        "separator": "",
+    }
+
+
+def _distance(text: str) -> int:
+    """How far a text is from the length that reads well."""
+    return abs(len(text) - _WANTED_LENGTH)
 
 
 def show_instead(described: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
@@ -133,21 +160,23 @@ def tell_language(tokens: Iterable[str]) -> list[str]:
 
 
 def measure_speed(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]] | Sequence[str]
 ) -> dict[str, Any]:
-    """Measure how fast TaggingPipeline tags sentences, on this machine as it is now.
+    """Measure how fast a pipeline answers, on this machine as it now is: TaggingPipeline, or the stock one of texts.
 
     Args:
-        model: A tagger.
+        model: A tagger or a classifier.
         tokenizer: Its tokenizer.
-        sentences: Tokens of each sentence; they are tagged as texts, or as given words by a tagger of words.
+        sentences: Tokens of each sentence; they are tagged as texts, or as given words by a tagger of words. Texts are
+            classified.
 
     Returns:
         `characters_per_second`, the number of `characters` it was measured on, the kind of `device`, and the numbers
         of `cores` and `threads`.
     """
-    is_split = text_separator(tokenizer) is not None
-    separator = token_separator(sentences)
+    classifies = bool(len(sentences)) and isinstance(sentences[0], str)
+    is_split = not classifies and text_separator(tokenizer) is not None
+    separator = "" if classifies else token_separator(sentences)
     inputs: list[Any] = []
     characters = 0
     for tokens in sentences:
@@ -156,11 +185,15 @@ def measure_speed(
         characters += sum(map(len, tokens)) if is_split else len(text)
         if characters >= _MOST_CHARACTERS:
             break
-    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device, is_split_into_words=is_split)
-    tagger(inputs[:20])  # the first calls of all are slower
+    answer: Any
+    if classifies:
+        answer = TextClassificationPipeline(model=model, tokenizer=tokenizer, device=model.device, batch_size=128)
+    else:
+        answer = TaggingPipeline(model=model, tokenizer=tokenizer, device=model.device, is_split_into_words=is_split)
+    answer(inputs[:20])  # the first calls of all are slower
     passes, start = 0, time.perf_counter()
     while (seconds := time.perf_counter() - start) < _TIMED_SECONDS:
-        tagger(inputs)
+        answer(inputs)
         passes += 1
     return {
         "characters_per_second": round(passes * characters / seconds),

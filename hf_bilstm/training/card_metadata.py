@@ -22,6 +22,7 @@ _WORD_METRICS = (("oov_recall", "recall", "Recall of unseen words"),)
 _METRICS = {
     "segmentation": (*_SPAN_METRICS, *_WORD_METRICS),
     "segmentation_pos": (*_SPAN_METRICS, ("word_f1", "f1", "Word F1"), *_WORD_METRICS),
+    "classification": (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1")),
     "pos": (("accuracy", "accuracy", "Tag accuracy"), ("macro_f1", "f1", "Macro F1")),
 }
 # Keys that a card sets or leaves out by itself; others, and the license, are kept from the card before.
@@ -49,7 +50,7 @@ def card_metadata(
         "language": facts.language or None,
         "license": facts.arguments.license,
         "library_name": "transformers",
-        "pipeline_tag": "token-classification",
+        "pipeline_tag": _pipeline_task(facts),
         "tags": _tags(model, facts, task),
         "base_model": facts.base_model,
         "datasets": [facts.dataset] if facts.dataset else None,
@@ -74,7 +75,7 @@ def evaluation_results(facts: CardFacts) -> list[EvalResult]:
     task = TASKS.get(facts.task)
     return [
         EvalResult(
-            task_type="token-classification",
+            task_type=_pipeline_task(facts),
             task_name=task.name if task else None,
             dataset_type=facts.dataset or "unknown",
             dataset_name=facts.dataset_name,
@@ -114,6 +115,10 @@ def _metrics(task: str) -> Sequence[tuple[str, str, str]]:
     return _METRICS.get(task, _SPAN_METRICS)
 
 
+def _pipeline_task(facts: CardFacts) -> str:
+    return "text-classification" if facts.task == "classification" else "token-classification"
+
+
 def _tags(model: PreTrainedModel, facts: CardFacts, task: Task | None) -> list[str]:
-    crf = ["crf"] if model.config.use_crf else []
+    crf = ["crf"] if model.config.use_crf and facts.task != "classification" else []
     return list(dict.fromkeys(["bilstm", "hf_bilstm", *crf, *(task.tags if task else ()), *facts.tags]))

@@ -73,8 +73,9 @@ def label_table(
     return markdown_table([name for name, _ in columns], list(zip(*(cells for _, cells in columns), strict=True)))
 
 
-def score_table(scored: Mapping[str, Mapping[str, Any]]) -> str:
+def score_table(scored: Mapping[str, Mapping[str, Any]], task: str) -> str:
     """List the scores of splits, in percent; those that only say again what F1 says are left out."""
+    names = {**_SCORES, "accuracy": "accuracy"} if task == "classification" else _SCORES
     keys = [
         key
         for key in _SCORES
@@ -83,7 +84,7 @@ def score_table(scored: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
         [split, *(percent(scores[key]) if key in scores else "" for key in keys)] for split, scores in scored.items()
     ]
-    return markdown_table(["split", *(_SCORES[key] for key in keys)], rows, numbers_from=1)
+    return markdown_table(["split", *(names[key] for key in keys)], rows, numbers_from=1)
 
 
 def type_table(per_type: Mapping[str, Mapping[str, float]], title: str) -> str:

@@ -173,7 +173,7 @@ def _describe(case: _Case, sentence: Sentence, look: _Look) -> dict[str, Any]:
     def answer(span: Span | None) -> dict[str, Any] | None:
         if span is None:
             return None
-        text = _visible(look.separator.join(tokens[span.start : span.end]))
+        text = visible(look.separator.join(tokens[span.start : span.end]))
         return {
             "text": text,
             "type": span.label,
@@ -188,7 +188,7 @@ def _describe(case: _Case, sentence: Sentence, look: _Look) -> dict[str, Any]:
         predicted = [other.predicted for other in sentence.errors if other.predicted]
     return {
         "type": (error.gold or focus).label,
-        "confidence": None if case.confidence is None else _percentage(case.confidence),
+        "confidence": None if case.confidence is None else percentage(case.confidence),
         "sentence": case.number,
         "gold": answer(error.gold),
         "predicted": answer(error.predicted),
@@ -220,7 +220,7 @@ def _atoms(
             left = atoms[-1]
             shared = [span if span is before else None for span, before in zip(here, left[1:3], strict=True)]
             atoms.append(_Atom(separator, shared[0], shared[1], inside and left.focus))
-        atoms.append(_Atom(_visible(tokens[place]), here[0], here[1], inside))
+        atoms.append(_Atom(visible(tokens[place]), here[0], here[1], inside))
     return atoms
 
 
@@ -262,7 +262,8 @@ def _reserve(segments: list[dict[str, Any]], name: str) -> None:
         position += _width(segment["head"] + segment["rest"])
 
 
-def _percentage(probability: float) -> str:
+def percentage(probability: float) -> str:
+    """Write a probability in percent."""
     return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
 
 
@@ -271,7 +272,7 @@ def _width(text: str) -> float:
     return sum(1.0 if unicodedata.east_asian_width(character) in "WF" else 0.56 for character in text)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Show the characters that a page cannot: line ends, tabs and other controls."""
     return "".join(_name(character) for character in text)
 

@@ -12,13 +12,14 @@ from pathlib import Path
 import yaml
 from huggingface_hub import ModelCard
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from hf_bilstm.training.card_content import describe_model, describe_results, example_texts
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
 from hf_bilstm.training.card_metadata import card_metadata, result_entries
 from hf_bilstm.training.card_tables import code, prose
+from hf_bilstm.training.evaluation import load_model
 from hf_bilstm.training.recipes import RECIPE_FILE, RESULTS_FILE, Recipe, read_recipe
 
 logger = logging.get_logger(__name__)
@@ -103,7 +104,7 @@ def rewrite_model_card(folder: str | Path, overrides: Sequence[str] = ()) -> Pat
     folder = Path(folder)
     recipe = read_recipe(str(folder / RECIPE_FILE), overrides)
     results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-    model = AutoModelForTokenClassification.from_pretrained(folder)
+    model = load_model(folder)
     return write_model_card(folder, model, AutoTokenizer.from_pretrained(folder), recipe_facts(recipe, results))
 
 
@@ -137,7 +138,8 @@ def render_model_card(
     )
     environment.filters.update(code=code, prose=prose, literal=partial(json.dumps, ensure_ascii=False))
     metadata = card_metadata(name, model, facts, example_texts(facts), previous).to_yaml()
-    return environment.get_template("model_card.md").render(
+    template = "classifier_card.md" if facts.task == "classification" else "model_card.md"
+    return environment.get_template(template).render(
         metadata=metadata,
         name=name,
         facts=facts,

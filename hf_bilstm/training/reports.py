@@ -114,8 +114,31 @@ def write_report(
     """
     sentences = _read(tokens, gold_tags, predicted_tags, task)
     plain = task == "pos"
-    summary = [(name, f"{100 * scores[key]:.2f} %") for key, name in _SUMMARY.items() if key in scores]
+    summary = summarize(scores)
     page = render_errors(sentences, summary, posteriors, plain, errors_per_kind)
+    confusion, panels = confusion_counts(sentences, plain), length_panels(sentences, plain)
+    return write_pages(folder, page, confusion, panels, "accuracy" if plain else "F1")
+
+
+def write_pages(
+    folder: str | Path,
+    page: str,
+    confusion: tuple[list[list[int]], list[str], list[str]],
+    panels: Sequence[tuple[str, str, list[tuple[str, int, float | None]]]],
+    metric: str,
+) -> list[Path]:
+    """Write the page of errors and the pictures into a folder, all or none; without matplotlib the page alone.
+
+    Args:
+        folder: Where to write; made if need be.
+        page: HTML of the errors.
+        confusion: What `confusion_counts` gives.
+        panels: As `plot_length_curve` takes them.
+        metric: Name of the score over lengths.
+
+    Returns:
+        The files written.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as unfinished:
@@ -124,13 +147,17 @@ def write_report(
         if find_spec("matplotlib") is None:
             logger.warning("matplotlib is missing, so the report has no pictures: pip install 'hf_bilstm[plots]'.")
         else:
-            plot_confusion_matrix(*confusion_counts(sentences, plain), Path(unfinished, CONFUSION_MATRIX))
-            panels = length_panels(sentences, plain)
-            plot_length_curve(panels, "accuracy" if plain else "F1", Path(unfinished, LENGTH_CURVE))
+            plot_confusion_matrix(*confusion, Path(unfinished, CONFUSION_MATRIX))
+            plot_length_curve(panels, metric, Path(unfinished, LENGTH_CURVE))
         names = sorted(file.name for file in Path(unfinished).iterdir())
         for name in names:
             os.replace(Path(unfinished, name), folder / name)
     return [folder / name for name in names]
+
+
+def summarize(scores: Mapping[str, Any], **names: str) -> list[tuple[str, str]]:
+    """Give names and values of the scores that a page of errors opens with; names stand over the usual ones."""
+    return [(name, f"{100 * scores[key]:.2f} %") for key, name in {**_SUMMARY, **names}.items() if key in scores]
 
 
 def confusion_counts(sentences: Sequence[Sentence], plain: bool) -> tuple[list[list[int]], list[str], list[str]]:
@@ -191,11 +218,11 @@ def length_panels(
         by_span += [(length(span), 1, 0, int(span in predicted)) for span in sentence.gold]
         by_span += [(length(span), 0, 1, 0) for span in sentence.predicted]
     return [
-        ("tokens in the sentence", "sentences", _score_bins(by_sentence, [row[0] for row in by_sentence])),
+        ("tokens in the sentence", "sentences", score_bins(by_sentence, [row[0] for row in by_sentence])),
         (
             "characters in the token" if plain else "tokens in the span",
             "tokens" if plain else "gold spans",
-            _score_bins(by_span, [row[0] for row in by_span if row[1]]),
+            score_bins(by_span, [row[0] for row in by_span if row[1]]),
         ),
     ]
 
@@ -259,10 +286,18 @@ def _tally(sentence: Sentence) -> tuple[int, int, int]:
     return len(sentence.gold), len(sentence.predicted), len(set(sentence.gold) & set(sentence.predicted))
 
 
-def _score_bins(
+def score_bins(
     cases: Sequence[tuple[int, int, int, int]], counted: Sequence[int]
 ) -> list[tuple[str, int, float | None]]:
-    """Give name, number and F1 of each bin of cases, which are length, gold, predicted and correct spans."""
+    """Score cases by their length.
+
+    Args:
+        cases: Length, and numbers of gold, predicted and correct spans, of each.
+        counted: Lengths of what is counted.
+
+    Returns:
+        Name, number counted and F1 of each bin of lengths; None where there is nothing to score.
+    """
     rows: list[tuple[str, int, float | None]] = []
     for first, last in length_bins([case[0] for case in cases]):
         inside = [case for case in cases if first <= case[0] <= last]

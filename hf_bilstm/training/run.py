@@ -16,9 +16,11 @@ import yaml
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
     DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
     EarlyStoppingCallback,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -32,8 +34,10 @@ from hf_bilstm import deploy
 from hf_bilstm.data import encode_dataset, label_list, words_of
 from hf_bilstm.data.vectors import check_size
 from hf_bilstm.deploy.push import push_folder
+from hf_bilstm.models.classification_loss import SINGLE_LABEL
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_bilstm import BiLstmForTokenClassification
+from hf_bilstm.models.modeling_sequence_classification import BiLstmForSequenceClassification
 from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.tagsets import describe_tags
@@ -42,13 +46,12 @@ from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import name_sources, recipe_facts
 from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed, text_separator
+from hf_bilstm.training.evaluation import evaluate_model, is_classifier, report_model
 from hf_bilstm.training.lexicon import learn_lexicon
 from hf_bilstm.training.model_card import check_card, write_model_card
 from hf_bilstm.training.plots import plot_learning_curve
 from hf_bilstm.training.recipes import RECIPE_FILE, RESULTS_FILE, Recipe, describe_recipe
-from hf_bilstm.training.reports import report_tagger
 from hf_bilstm.training.scoring import (
-    evaluate_tagger,
     is_segmentation,
     keep_best_labels,
     labels_for_scoring,
@@ -94,7 +97,7 @@ _SHAPES = (
 
 
 def train(recipe: Recipe) -> dict[str, Any]:
-    """Train a tagger, score it on validation and test data, and save everything into the output directory.
+    """Train a model, score it on validation and test data, and save everything into the output directory.
 
     Args:
         recipe: What to do.
@@ -132,14 +135,14 @@ def train(recipe: Recipe) -> dict[str, Any]:
     tagged = {"validation": validation_data, "test": test_data}
     training_words = words_of(train_data) if is_segmentation(arguments.task) else None
     for split, dataset in encoded.items():
-        results[split] = evaluate_tagger(
+        results[split] = evaluate_model(
             model, tokenizer, dataset, arguments.task, tagged[split], training_words, labels
         )
     splits = {"train": train_data, "validation": validation_data, "test": test_data}
     plain = model.config.tagging_scheme == "none"
     results["data"] = describe_data(splits, plain, text_separator(tokenizer), recipe.card.examples)
     timed = next(data for data in (test_data, validation_data, train_data) if data is not None)
-    results["speed"] = measure_speed(model, tokenizer, timed["tokens"])
+    results["speed"] = measure_speed(model, tokenizer, timed[_text_column(timed)])
     results["versions"] = library_versions()
     results["sources"] = name_sources(recipe)
     folder = Path(training.output_dir or ".")
@@ -148,7 +151,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
         plot_learning_curve(trainer.state.log_history, main_metric(arguments.task), folder / "learning_curve.png")
     reported, data = ("test", test_data) if test_data is not None else ("validation", validation_data)
     if data is not None:
-        report_tagger(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported], labels)
+        report_model(folder, model, tokenizer, data, encoded[reported], arguments.task, results[reported], labels)
     trainer.card.facts = recipe_facts(recipe, results)
     trainer.card.facts.repository = trainer.hub_model_id or training.hub_model_id
     write_model_card(folder, model, tokenizer, trainer.card.facts)  # last, for it shows the pictures
@@ -184,7 +187,7 @@ def build(
 
     Args:
         recipe: What to do.
-        train_data: Columns `tokens` and `tags`; the vocabulary comes from here.
+        train_data: Columns `tokens` and `tags`, or `text` and `label`; the vocabulary comes from here.
         validation_data: The same; its labels, too, are the model's.
         vectors: What `pretrained_vectors` gives, which is asked when they are None.
 
@@ -206,22 +209,23 @@ def build(
         check_size(vectors.name, vectors.size, settings.get("embedding_size"))
         settings["embedding_size"] = vectors.size
     tokenizer = _new_tokenizer(recipe, train_data, vectors.vectors if vectors else ())
-    marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    classifies = recipe.data.task == "classification"
     lexicon = None
     if settings.get("lexicon_embedding_size"):
+        if classifies:
+            raise ValueError("The lexicon is learned from words, which classification has none of: leave it out.")
         lexicon = learn_lexicon(train_data, tokenizer, recipe.data.lexicon_min_frequency, recipe.data.lexicon_file)
     config = BiLstmConfig(
-        **{"tagging_scheme": "bioes" if marks_spans else "none", **settings},
+        **{**_head_fields(recipe.data, labels, tokenizer), **settings},
         **_label_maps(labels),
         label_weights=label_weights(recipe.model.label_weights, labels),
         vocab_size=len(tokenizer),
         char_vocab_size=tokenizer.char_vocab_size,
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
-        white_space_token_id=tokenizer.white_space_token_id if recipe.data.task.startswith("segmentation") else None,
         lexicon_size=len(lexicon.trie.keys) if lexicon else 0,
     )
-    model = BiLstmForTokenClassification(config)
+    model = (BiLstmForSequenceClassification if classifies else BiLstmForTokenClassification)(config)
     embeddings = model.bilstm.embeddings
     embeddings.fill_character_types(tokenizer.get_vocab())
     if embeddings.lexicon and lexicon:
@@ -271,7 +275,7 @@ def make_trainer(
         recipe: What to do.
         tokenizer: The model's tokenizer.
         labels: The model's labels in the order of their ids.
-        train_data: Columns `tokens` and `tags`.
+        train_data: Columns `tokens` and `tags`, or `text` and `label`.
         validation_data: The same, or None.
         **model: `model` or `model_init`, as the Trainer takes them.
 
@@ -280,13 +284,14 @@ def make_trainer(
     """
     label2id = _label_maps(labels)["label2id"]
     splits = {"train": train_data, "validation": validation_data}
+    classifies = recipe.data.task == "classification"
     return TaggerTrainer(
         **model,
         args=recipe.training,
         train_dataset=encode_dataset(train_data, tokenizer, label2id),
         eval_dataset=None if validation_data is None else encode_dataset(validation_data, tokenizer, label2id),
         processing_class=tokenizer,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
+        data_collator=(DataCollatorWithPadding if classifies else DataCollatorForTokenClassification)(tokenizer),
         vectors_learning_rate=recipe.vectors.vectors_learning_rate,
         compute_metrics=make_compute_metrics(recipe.data.task, labels),
         preprocess_logits_for_metrics=keep_best_labels,
@@ -330,7 +335,7 @@ def save(
 def _new_tokenizer(recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
     arguments = recipe.data
     return BiLstmTokenizer.from_corpus(
-        train_data["tokens"],
+        train_data[_text_column(train_data)],
         extra_tokens=extra_tokens,
         granularity=arguments.granularity,
         min_frequency=arguments.min_frequency,
@@ -339,6 +344,10 @@ def _new_tokenizer(recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[s
         splitting=arguments.splitting,
         char_width=arguments.char_width if recipe.model.char_embedding_size else 0,
     )
+
+
+def _text_column(data: Dataset) -> str:
+    return "text" if "text" in data.column_names else "tokens"
 
 
 def _fine_tuned(
@@ -353,23 +362,43 @@ def _fine_tuned(
                 f"{field} is {settings[field]} in the recipe and {getattr(config, field)} in {name}, whose weights "
                 f"fit no other: leave it out to fine-tune, or leave out model_name_or_path to train a new model."
             )
-    if set(config.labels) == set(labels):  # in the checkpoint's order, which may be another
+    classifies = recipe.data.task == "classification"
+    auto_class: Any = AutoModelForSequenceClassification if classifies else AutoModelForTokenClassification
+    is_same_kind = is_classifier(config) == classifies
+    if is_same_kind and set(config.labels) == set(labels):  # in the checkpoint's order, which may be another
         if weights is not None:
             settings = {**settings, "label_weights": label_weights(weights, config.labels)}
-        return tokenizer, AutoModelForTokenClassification.from_pretrained(name, **settings)
+        return tokenizer, auto_class.from_pretrained(name, **settings)
     logger.warning(
         f"{name} has the labels {', '.join(config.labels)}, the data {', '.join(labels)}: the encoder is kept, the "
         f"head and its transitions start anew."
+        if is_same_kind
+        else f"{name} is a {'tagger' if classifies else 'classifier'}: the encoder is kept, the head is new."
     )
     unknown = {"tagset": None, "tag_meanings": None, "tag_mappings": None}  # of the new labels, unless the recipe says
+    if not is_same_kind:
+        unknown |= _head_fields(recipe.data, labels, tokenizer)
     settings = {**unknown, **settings, **_label_maps(labels), "label_weights": label_weights(weights, labels)}
     settings |= {"dictionary_nodes": 0, "dictionary_profiles": 0}  # its words were spans of other labels
     for key, value in settings.items():
         setattr(config, key, value)
-    model = AutoModelForTokenClassification.from_config(config)
+    model = auto_class.from_config(config)
     encoder = AutoModel.from_pretrained(name)
     model.base_model.load_state_dict(encoder.state_dict())
     return tokenizer, model
+
+
+def _head_fields(arguments: DataArguments, labels: list[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Give the config's fields that a new head takes from the task, unless the recipe says otherwise."""
+    if arguments.task == "classification":
+        if len(labels) < 2:
+            raise ValueError(f"All texts have the label {labels[0]!r}; classification takes two or more labels.")
+        return {"tagging_scheme": "none", "problem_type": SINGLE_LABEL, "white_space_token_id": None}
+    marks_spans = all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    is_boundary = arguments.task.startswith("segmentation")
+    white_space = getattr(tokenizer, "white_space_token_id", None) if is_boundary else None
+    scheme = "bioes" if marks_spans else "none"
+    return {"tagging_scheme": scheme, "problem_type": None, "white_space_token_id": white_space}
 
 
 def _tagset_fields(arguments: DataArguments, labels: list[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from transformers.utils import logging
 from hf_bilstm.data import decode_labels
 from hf_bilstm.data.encoding import IGNORED
 from hf_bilstm.data.normalization import WORD_LABEL
-from hf_bilstm.metrics import SpanF1, TagAccuracy, WordSegmentation
+from hf_bilstm.metrics import SpanF1, TagAccuracy, TextClassification, WordSegmentation
 from hf_bilstm.models.tagging_schemes import OUTSIDE
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ logger = logging.get_logger(__name__)
 
 _SPAN_SCALARS = ("precision", "recall", "f1", "macro_f1", "accuracy")
 # Scores of a task are those of spans, but for tags that mark none, and for words with tags.
-_SCALARS = {"pos": ("accuracy", "macro_f1"), "segmentation_pos": (*_SPAN_SCALARS, "word_f1")}
+_LABEL_SCALARS = ("accuracy", "macro_f1")
+_SCALARS = {"pos": _LABEL_SCALARS, "segmentation_pos": (*_SPAN_SCALARS, "word_f1")}
 
 
 def is_segmentation(task: str) -> bool:
@@ -34,7 +35,7 @@ def is_segmentation(task: str) -> bool:
 
 def main_metric(task: str) -> str:
     """Name the score that a task is judged by."""
-    return "accuracy" if task == "pos" else "f1"
+    return "accuracy" if task in ("pos", "classification") else "f1"
 
 
 def score_tags(
@@ -79,6 +80,10 @@ def make_compute_metrics(task: str, labels: Sequence[str]) -> Callable[[EvalPred
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         gold = np.asarray(prediction.label_ids)
+        if task == "classification":
+            best, right = ([id2label[int(label)] for label in ids] for ids in (prediction.predictions, gold))
+            scores = TextClassification().compute(predictions=best, references=right)
+            return {name: scores[name] for name in _LABEL_SCALARS}
         predicted = np.where(gold == -100, -100, prediction.predictions)
         scores = score_tags(task, decode_labels(predicted, id2label), decode_labels(gold, id2label))
         return {name: scores[name] for name in _SCALARS.get(task, _SPAN_SCALARS)}
@@ -113,15 +118,8 @@ def predict_label_ids(
     """
     model.eval()
     columns = input_columns(dataset)
-    input_ids = columns["input_ids"]
-    order = sorted(range(len(input_ids)), key=lambda row: len(input_ids[row]))
-    predicted: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(input_ids)
-    start = 0
-    while start < len(order):
-        end = start + 1
-        while end < len(order) and len(input_ids[order[end]]) * (end + 1 - start) <= tokens_per_batch:
-            end += 1
-        rows = order[start:end]
+    predicted: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(dataset)
+    for rows in batches_by_length([len(ids) for ids in columns["input_ids"]], tokens_per_batch):
         batch = tokenizer.pad(
             {name: [values[row] for row in rows] for name, values in columns.items()}, return_tensors="pt"
         ).to(model.device)
@@ -129,8 +127,25 @@ def predict_label_ids(
         kept = batch["attention_mask"].bool().cpu().numpy()
         for row, labels, real in zip(rows, best, kept, strict=True):
             predicted[row] = labels[real]
-        start = end
     return predicted
+
+
+def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Put rows of like length together.
+
+    Args:
+        lengths: Tokens of each row.
+        tokens_per_batch: Most tokens of a batch, padding included; a longer row is a batch of its own.
+
+    Yields:
+        Places of the rows of a batch, the shortest rows first.
+    """
+    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+    start = 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or lengths[order[end]] * (end + 1 - start) > tokens_per_batch:
+            yield order[start:end]
+            start = end
 
 
 def labels_for_scoring(task: str, labels: Sequence[str], data: Dataset) -> list[str]:

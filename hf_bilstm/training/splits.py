@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_bilstm.data import (
+    load_labelled_dataset,
     load_sample,
     load_tagged_dataset,
     read_columns,
     read_conllu,
+    read_csv,
+    read_labelled_lines,
     read_segmented,
+    read_tsv,
     read_word_pos,
 )
 from hf_bilstm.data.word_pos import ENTITY_TYPES
@@ -33,15 +37,42 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
         split: "train", "validation" or "test".
 
     Returns:
-        Columns `tokens` and `tags`, or None when the recipe names no such split.
+        Columns `tokens` and `tags`, or `text` and `label` of classification; None when the recipe names no such split.
 
     Raises:
         ValueError: If the recipe names no data at all, or the data is bad.
         FileNotFoundError: If a file is missing.
     """
+    if arguments.validation_fraction and split in ("train", "validation"):
+        whole = _load(arguments, "train")
+        if whole is None:
+            return None
+        parts = whole.train_test_split(arguments.validation_fraction, seed=arguments.validation_seed)
+        return parts["train" if split == "train" else "test"]
+    return _load(arguments, split)
+
+
+def require_split(arguments: DataArguments, split: str) -> Dataset:
+    """Load a split that must be there; see `load_split`."""
+    dataset = load_split(arguments, split)
+    if dataset is None:
+        raise ValueError(f"The recipe names no {split} data: set {split}_file.")
+    return dataset
+
+
+def _load(arguments: DataArguments, split: str) -> Dataset | None:
+    """Load a split as the recipe names it."""
     if arguments.dataset in SAMPLE_LANGUAGES:
         dataset = load_sample(split, arguments.task, SAMPLE_LANGUAGES[arguments.dataset])
         return _check_tags(dataset, arguments, f"{arguments.dataset} ({split})")
+    if arguments.dataset and arguments.task == "classification":
+        return load_labelled_dataset(
+            arguments.dataset,
+            split=split,
+            text_column=arguments.text_column,
+            label_column=arguments.label_column,
+            name=arguments.dataset_config,
+        )
     if arguments.dataset:
         dataset = load_tagged_dataset(
             arguments.dataset,
@@ -62,6 +93,13 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
     if names[split] is None:
         return None
     path = Path(arguments.data_dir or ".") / names[split]
+    if arguments.task == "classification":
+        return _read_labelled(arguments, path)
+    if arguments.data_format in ("labelled_text", "tsv", "csv"):
+        raise ValueError(
+            f"data_format {arguments.data_format!r} has a label a text, for task 'classification'; not for task "
+            f"{arguments.task!r}."
+        )
     if arguments.data_format != "columns":
         return _read_words(arguments, path, split)
     if getattr(arguments, f"{split}_select"):
@@ -77,12 +115,18 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
     return _check_tags(dataset, arguments, str(path))
 
 
-def require_split(arguments: DataArguments, split: str) -> Dataset:
-    """Load a split that must be there; see `load_split`."""
-    dataset = load_split(arguments, split)
-    if dataset is None:
-        raise ValueError(f"The recipe names no {split} data: set {split}_file.")
-    return dataset
+def _read_labelled(arguments: DataArguments, path: Path) -> Dataset:
+    """Read a file of labelled texts."""
+    columns = {"text_column": arguments.text_column, "label_column": arguments.label_column}
+    if arguments.data_format == "labelled_text":
+        return read_labelled_lines(path, encoding=arguments.encoding)
+    if arguments.data_format == "tsv":
+        return read_tsv(path, encoding=arguments.encoding, **columns)
+    if arguments.data_format == "csv":
+        return read_csv(path, encoding=arguments.encoding, **columns)
+    raise ValueError(
+        f"task 'classification' reads files of data_format labelled_text, tsv or csv, not {arguments.data_format!r}."
+    )
 
 
 def _read_words(arguments: DataArguments, path: Path, split: str) -> Dataset:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import Trainer
 
+from hf_bilstm.models.modeling_sequence_classification import BiLstmForSequenceClassification
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import CardFacts
 from hf_bilstm.training.model_card import write_model_card
@@ -37,6 +38,8 @@ class TaggerTrainer(Trainer):
         if not cards:
             config: Any = getattr(self.model, "config", None)
             task = "pos" if config.tagging_scheme == "none" else "ner"
+            if isinstance(self.model, BiLstmForSequenceClassification):
+                task = "classification"
             cards = [
                 ModelCardCallback(CardFacts(task=task, seed=self.args.seed, settings=describe_recipe([self.args])))
             ]
@@ -90,7 +93,7 @@ class TaggerTrainer(Trainer):
             tags: Tags beside those of the task.
             model_name: Name of the model.
             finetuned_from: Id on the Hub of the model that was fine-tuned.
-            tasks: Ignored: a tagger's task is token classification.
+            tasks: Ignored: the model's kind says what its task is.
             dataset_tags: Id on the Hub of the training data, the first of several.
             dataset: Name of the training data.
             dataset_args: Ignored: results are those of the run.
