@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,10 +182,20 @@ def predict(arguments: Sequence[str]) -> None:
         "--dictionary", metavar="FILE", help="words that count beside the model's scores: `word [weight] [tag]` a line"
     )
     parser.add_argument("--force", action="store_true", help="let nothing overrule the dictionary")
+    parser.add_argument(
+        "--runtime", default="torch", choices=("torch", "native"), help="what runs the model; native is NumPy alone"
+    )
     own = parser.parse_args(arguments)
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
+    texts = list(_read_lines(own.file))
+    results = _tag_natively(texts, own) if own.runtime == "native" else _tag(texts, own)
+    for text, found in zip(texts, results, strict=True):
+        print(_LINES[own.format](text, found))
 
+
+def _tag(texts: list[str], own: Namespace) -> Iterable[Any]:
+    """Tag texts with the model in PyTorch."""
     from hf_bilstm import TaggingPipeline, UserDictionary
 
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
@@ -193,9 +203,20 @@ def predict(arguments: Sequence[str]) -> None:
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
     options |= {"batch_size": own.batch_size, "dictionary": dictionary}
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
-    texts = list(_read_lines(own.file))
-    for text, found in zip(texts, tagger(text for text in texts), strict=True):
-        print(_LINES[own.format](text, found))
+    return tagger(text for text in texts)
+
+
+def _tag_natively(texts: list[str], own: Namespace) -> Iterable[Any]:
+    """Tag texts with the model in NumPy."""
+    for option in ("batch_size", "dictionary", "tagset"):
+        if getattr(own, option) is not None:
+            raise ValueError(f"--{option} goes with --runtime torch; leave one of the two out.")
+    try:
+        from hf_bilstm import NativeTagger
+    except ImportError as error:
+        raise ValueError(f"--runtime native: {error}") from error
+    tagger = NativeTagger.from_pretrained(own.model)
+    return tagger.words(texts) if own.format == "words" else tagger(texts)
 
 
 def _json_line(text: str, entities: list[dict[str, Any]]) -> str:

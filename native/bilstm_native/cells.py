@@ -65,9 +65,7 @@ class LstmCell:
     num_gates = 4
     num_states = 2  # h and c
 
-    def __init__(
-        self, weight_ih: np.ndarray, weight_hh: np.ndarray, bias_ih: np.ndarray, bias_hh: np.ndarray
-    ) -> None:
+    def __init__(self, weight_ih: np.ndarray, weight_hh: np.ndarray, bias_ih: np.ndarray, bias_hh: np.ndarray) -> None:
         self.weight_ih = _transpose(weight_ih)  # (..., D, 4H)
         self.weight_hh = _transpose(weight_hh)  # (..., H, 4H)
         self.bias = (bias_ih + bias_hh)[..., None, :]
@@ -88,7 +86,9 @@ class LstmCell:
 
     def project(self, x: np.ndarray) -> np.ndarray:
         """Compute what the gates take from the input, W x + b: (..., N, D) to (..., N, 4H)."""
-        return x @ self.weight_ih + self.bias
+        projected = x @ self.weight_ih
+        projected += self.bias  # in place: these are the largest arrays of all
+        return projected
 
     def gates(self, projected: np.ndarray, h_previous: np.ndarray) -> Gates:
         """Open and close the gates.
@@ -116,9 +116,9 @@ class LstmCell:
 class GruCell:
     """Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078), in PyTorch's variant.
 
-    The paper's candidate is tanh(W x + U (r * h)); PyTorch's, as cuDNN's, is tanh(W x + b + r * (U h + b')), which lets
-    U h of all gates be one matrix product. The paper's z keeps the old state, as here. The weights of reset gate r,
-    update gate z and candidate n stand one below the other, as in PyTorch.
+    The paper's candidate is tanh(W x + U (r * h)); PyTorch's, as cuDNN's, is tanh(W x + b + r * (U h + b')), by which
+    U h of all gates is one matrix product. The weights of reset gate r, update gate z and candidate n stand one below
+    the other, as in PyTorch.
 
     Args:
         weight_ih: (..., 3H, D), W in the equations.
@@ -130,9 +130,7 @@ class GruCell:
     num_gates = 3
     num_states = 1  # h
 
-    def __init__(
-        self, weight_ih: np.ndarray, weight_hh: np.ndarray, bias_ih: np.ndarray, bias_hh: np.ndarray
-    ) -> None:
+    def __init__(self, weight_ih: np.ndarray, weight_hh: np.ndarray, bias_ih: np.ndarray, bias_hh: np.ndarray) -> None:
         self.weight_ih = _transpose(weight_ih)  # (..., D, 3H)
         self.weight_hh = _transpose(weight_hh)  # (..., H, 3H)
         self.bias_ih = bias_ih[..., None, :]
@@ -154,7 +152,9 @@ class GruCell:
 
     def project(self, x: np.ndarray) -> np.ndarray:
         """Compute what the gates take from the input, W x + b: (..., N, D) to (..., N, 3H)."""
-        return x @ self.weight_ih + self.bias_ih
+        projected = x @ self.weight_ih
+        projected += self.bias_ih  # in place: these are the largest arrays of all
+        return projected
 
     def step(self, projected: np.ndarray, h_previous: np.ndarray) -> tuple[np.ndarray]:
         """Read one token whose input is projected: h, (..., B, H)."""

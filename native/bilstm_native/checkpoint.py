@@ -47,7 +47,8 @@ class Checkpoint:
         missing = [name for name in names if name not in self.weights]
         if missing:
             raise ValueError(
-                f"{self.place / WEIGHTS} lacks {', '.join(missing)}, which its {CONFIG} promises: save the model again."
+                f"{self.place / WEIGHTS} lacks {', '.join(missing)}, which its {CONFIG} promises: save the model "
+                f"again."
             )
         return [self.weights.pop(name) for name in names]
 

@@ -26,7 +26,7 @@ class Dictionary:
         states: The tagger's.
         keys: (K,) of the trie of the words.
         profiles: (K,) number of the profile of the word that ends at each node, from 1 on; 0 where none does.
-        weights: (P, Y) what a word adds to a span of each type, in the order of the states; 0 where it is no such span.
+        weights: (P, Y) what a word adds to a span of each type, in the order of the states; 0 where it is none.
         forced: (P,) bool, whether paths without the word are forbidden.
     """
 
@@ -52,9 +52,9 @@ class Dictionary:
         profiles = self.profiles[found.nodes] - 1
         forced = self.forced[profiles] & self.weights[profiles].any(axis=1)
         hidden = _lie_inside_others(found, (self.weights[profiles] > 0).any(axis=1))
-        for word in np.flatnonzero(~forced & ~hidden):
+        for word in np.flatnonzero(~forced & ~hidden).tolist():
             self._add(emissions[found.firsts[word] :][: found.sizes[word]], self.weights[profiles[word]])
-        for word in _without_overlaps(found, np.flatnonzero(forced)):
+        for word in _without_overlaps(found, np.flatnonzero(forced).tolist()):
             self._force(emissions[found.firsts[word] :][: found.sizes[word]], self.weights[profiles[word]])
         return emissions
 
@@ -93,7 +93,7 @@ def _lie_inside_others(found: Found, hides: np.ndarray) -> np.ndarray:
     return hidden
 
 
-def _without_overlaps(found: Found, words: np.ndarray) -> list[int]:
+def _without_overlaps(found: Found, words: list[int]) -> list[int]:
     """Choose words that do not overlap, the longest first, then the leftmost."""
     chosen: list[int] = []
     taken: set[int] = set()

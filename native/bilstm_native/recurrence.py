@@ -17,7 +17,7 @@ import numpy as np
 from .cells import CELLS, GruCell, LstmCell
 
 # Tokens whose inputs are projected at once: enough for a matrix product, few enough to stay in a processor's cache.
-_BLOCK = 4096
+_BLOCK = 1024
 
 
 def pad(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -131,8 +131,8 @@ def merge(forward: np.ndarray, backward: np.ndarray, mode: str) -> np.ndarray:
 class BiRecurrent:
     """A bidirectional layer (Schuster and Paliwal 1997; with LSTM cells Graves and Schmidhuber 2005).
 
-    One cell reads a sentence from its first token to its last, another from its last to its first, so that what is said
-    of a token has seen all of the sentence. The two run side by side, as one cell with stacked weights.
+    One cell reads a sentence from its first token to its last, another from its last to its first, so that what the
+    two say of a token has seen all of the sentence. They run side by side, as one cell with stacked weights.
 
     Args:
         forward_weights: weight_ih, weight_hh, bias_ih and bias_hh of the cell that reads forward, as the cell takes

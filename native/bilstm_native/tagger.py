@@ -1,6 +1,7 @@
 """A trained tagger without any framework: from text to spans with their probabilities.
 
-Letters in shape comments: N tokens of all sentences, T tokens of the longest, B sentences, D size of a vector, S states.
+Letters in shape comments: N tokens of all sentences, T tokens of the longest, B sentences, D size of a vector, S
+states.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from .checkpoint import Checkpoint, read_checkpoint
 from .crf import FORBIDDEN, Crf
@@ -28,14 +29,14 @@ _WHITE_SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\
 Span = dict[str, Any]
 
 
-class _Stretches(NamedTuple):
-    """Stretches of a batch's tokens, spans or single tokens outside of any, (N,) each."""
+class _Stretch(NamedTuple):
+    """A span, or a token outside of any."""
 
-    rows: np.ndarray
-    firsts: np.ndarray
-    ends: np.ndarray  # token after the last
-    states: np.ndarray  # of the first token
-    scores: np.ndarray
+    place: int  # of its text among the texts
+    state: int  # of its first token
+    score: float
+    start: int  # character
+    stop: int  # character after the last
 
 
 class NativeTagger:
@@ -116,14 +117,9 @@ class NativeTagger:
             return self([texts])[0]
         found: list[list[Span]] = [[] for _ in texts]
         outside = [self.labels[label] == OUTSIDE for label in self.states.labels]
-        for batch, encodings in self._batches(texts):
-            stretches = self._decode(encodings, np.logical_not(outside))
-            for row, first, end, state, score in zip(*map(np.ndarray.tolist, stretches), strict=True):
-                offsets, text = encodings[row].offsets, texts[batch[row]]
-                start, stop = offsets[first][0], offsets[end - 1][1]
-                kind = self.states.types[state]
-                span = {"entity_group": kind, "score": score, "word": text[start:stop], "start": start, "end": stop}
-                found[batch[row]].append(span)
+        for place, state, score, start, stop in self._stretches(texts, np.logical_not(outside)):
+            kind, word = self.states.types[state], texts[place][start:stop]
+            found[place].append({"entity_group": kind, "score": score, "word": word, "start": start, "end": stop})
         return found
 
     def words(self, texts: str | Sequence[str]) -> Any:
@@ -144,14 +140,12 @@ class NativeTagger:
         if isinstance(texts, str):
             return self.words([texts])[0]
         found: list[list[str]] = [[] for _ in texts]
-        for batch, encodings in self._batches(texts):
-            stretches = self._decode(encodings, np.ones(len(self.states.types), dtype=bool))
-            for row, first, end in zip(*map(np.ndarray.tolist, stretches[:3]), strict=True):
-                offsets = encodings[row].offsets
-                piece = texts[batch[row]][offsets[first][0] : offsets[end - 1][1]]
-                # White space that is a token is in a word only where a dictionary says so.
-                parts = _WHITE_SPACE.split(piece) if self.config.get("white_space_token_id") is None else [piece]
-                found[batch[row]] += [part for part in parts if _WHITE_SPACE.sub("", part)]
+        # White space that is a token is in a word only where a dictionary says so.
+        white_space_parts = self.config.get("white_space_token_id") is None
+        for place, _, _, start, stop in self._stretches(texts, np.ones(len(self.states.types), dtype=bool)):
+            piece = texts[place][start:stop]
+            parts = _WHITE_SPACE.split(piece) if white_space_parts else [piece]
+            found[place] += [part for part in parts if _WHITE_SPACE.sub("", part)]
         return found
 
     def emissions(self, sentences: Sequence[Sequence[int]]) -> list[np.ndarray]:
@@ -205,29 +199,44 @@ class NativeTagger:
             emissions = np.where((ids == white_space)[:, None] == outside, emissions, np.float32(FORBIDDEN))
         return emissions if self.dictionary is None else self.dictionary.apply(emissions, ids, lengths)
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Encoding]]]:
-        """Tokenize texts, and part them into batches of like length: places of the texts, and their tokens."""
+    def _stretches(self, texts: Sequence[str], wanted: np.ndarray) -> Iterator[_Stretch]:
+        """Tag texts in batches of like length, and give the stretches that begin with a wanted state, (S,) bool."""
         for place, text in enumerate(texts):
             if not isinstance(text, str):
                 raise ValueError(f"texts[{place}] is {text!r:.80}: it takes a string, or a list or tuple of strings.")
         encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         for batch in _group([len(encoding) for encoding in encodings]):
-            yield batch, [encodings[place] for place in batch]
+            spans, states, scores = self._decode([encodings[place].ids for place in batch], wanted)
+            offsets = [encodings[place].offsets for place in batch]
+            for (row, first, end), state, score in zip(spans.tolist(), states.tolist(), scores.tolist(), strict=True):
+                yield _Stretch(batch[row], state, score, offsets[row][first][0], offsets[row][end - 1][1])
 
-    def _decode(self, encodings: list[Encoding], wanted: np.ndarray) -> _Stretches:
-        """Find the best path of each sentence of a batch, and the stretches that begin with a wanted state (S,)."""
-        ids, lengths = _join([encoding.ids for encoding in encodings])
+    def _decode(
+        self, sentences: Sequence[Sequence[int]], wanted: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Find the best path of each sentence of a batch, and the stretches that begin with a wanted state (S,).
+
+        Args:
+            sentences: Token ids, of the longest sentence first.
+            wanted: (S,) bool.
+
+        Returns:
+            Of each stretch its sentence, its first token and the token after its last (N, 3), the state of its first
+            token (N,), and its probability (N,).
+        """
+        ids, lengths = _join(sentences)
         emissions = pad(self._rule(self._emit(ids, lengths), ids, lengths), lengths)  # (T, B, S)
         paths = self.crf.best_paths(emissions, lengths)
         states = unpad(paths, lengths)  # (N,)
-        positions = np.arange(len(ids)) - np.repeat(lengths.cumsum() - lengths, lengths)
         begins = np.flatnonzero(self.states.starts[states])
         sizes = np.diff(begins, append=len(ids))  # a sentence's first token begins something, so that none runs over
-        begins, sizes = begins[wanted[states[begins]]], sizes[wanted[states[begins]]]
-        rows, firsts = np.repeat(np.arange(len(lengths)), lengths)[begins], positions[begins]
+        is_wanted = wanted[states[begins]]
+        begins, sizes = begins[is_wanted], sizes[is_wanted]
+        rows = np.repeat(np.arange(len(lengths)), lengths)[begins]
+        firsts = begins - (lengths.cumsum() - lengths)[rows]
         spans = np.stack((rows, firsts, firsts + sizes), axis=1)
-        scores = self.crf.span_probabilities(self.crf.sums(emissions, lengths), emissions, paths, lengths, spans)
-        return _Stretches(*spans.T, states[begins], scores)
+        sums = self.crf.sums(emissions, lengths)
+        return spans, states[begins], self.crf.span_probabilities(sums, emissions, paths, lengths, spans)
 
 
 def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
@@ -237,26 +246,24 @@ def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
         (table,) = checkpoint.take(at + "bigram_embeddings.weight")
         tables.append(BigramEmbeddings(table, boundary_id=config["pad_token_id"] or 0))
     if config.get("character_type_embedding_size"):
-        names = at + "character_types", at + "character_type_embeddings.weight"
-        tables.append(CharacterTypeEmbeddings(*checkpoint.take(*names)))
+        types, table = checkpoint.take(at + "character_types", at + "character_type_embeddings.weight")
+        tables.append(CharacterTypeEmbeddings(types, table))
     if config.get("lexicon_embedding_size"):
         checkpoint.take(at + "lexicon.held_out")  # which training alone looks at
-        names = at + "lexicon.keys", at + "lexicon.frequencies", at + "lexicon.projection.weight"
-        tables.append(LexiconEmbeddings(*checkpoint.take(*names), config["lexicon_max_length"]))
+        keys, frequencies, projection = checkpoint.take(
+            at + "lexicon.keys", at + "lexicon.frequencies", at + "lexicon.projection.weight"
+        )
+        tables.append(LexiconEmbeddings(keys, frequencies, projection, config["lexicon_max_length"]))
     return tables
 
 
 def _build_layer(checkpoint: Checkpoint, number: int) -> BiRecurrent:
-    both = [
-        checkpoint.take(
-            *(
-                f"bilstm.encoder.layers.{number}.{direction}_rnn.{name}_l0"
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            )
-        )
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    forward, backward = (
+        checkpoint.take(*(f"bilstm.encoder.layers.{number}.{direction}_rnn.{name}" for name in names))
         for direction in ("forward", "backward")
-    ]
-    return BiRecurrent(*both, checkpoint.config["rnn_type"], checkpoint.config["merge_mode"])
+    )
+    return BiRecurrent(forward, backward, checkpoint.config["rnn_type"], checkpoint.config["merge_mode"])
 
 
 def _join(sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
