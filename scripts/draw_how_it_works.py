@@ -18,12 +18,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bilstm_native import NativeTagger
-from bilstm_native.cells import Gates, LstmCell
+from bilstm_native.cells import Gates
 from bilstm_native.crf import FORBIDDEN
 from hf_bilstm.training.plots import _fonts
 
 SENTENCE = "周晓岚在广州参加毕业典礼"
-AMBIGUOUS = "黄河边的小黄河去了黄河"
+AMBIGUOUS = "南京市长江大桥"
 
 
 def main() -> None:
@@ -83,8 +83,8 @@ def draw_two_directions(text: str) -> Figure:
     one.annotate(
         "",
         (middle + 0.3, 3.6),
-        (last + 0.3, 1.4),
-        arrowprops={"arrowstyle": "->", "color": "tab:blue", "connectionstyle": "arc3,rad=0.35"},
+        (last + 0.25, 1.2),
+        arrowprops={"arrowstyle": "->", "color": "tab:blue", "connectionstyle": "arc3,rad=0.6"},
     )
     return figure
 
@@ -108,11 +108,9 @@ def gates_over_time(tagger: NativeTagger, ids: np.ndarray) -> tuple[Gates, np.nd
     Returns:
         The gates, and the memory c, (T, H) each.
     """
-    layer: Any = tagger.layers[0].cells
-    cell = LstmCell.__new__(LstmCell)  # of the two cells side by side, the one that reads forward
-    cell.weight_ih, cell.weight_hh, cell.bias = layer.weight_ih[0], layer.weight_hh[0], layer.bias[0]
+    cell: Any = tagger.layers[0].forward_cell
     x = np.concatenate([table.forward(ids, np.array([len(ids)])) for table in tagger.embeddings], axis=1)
-    h = c = np.zeros((1, layer.hidden_size))
+    h = c = np.zeros((1, cell.hidden_size))
     opened, memory = [], []
     for projected in cell.project(x):
         opened.append(cell.gates(projected[None], h))
@@ -159,18 +157,18 @@ def state_names(tagger: NativeTagger) -> list[str]:
 
 
 def draw_transitions(tagger: NativeTagger) -> Figure:
-    """Draw the scores of the legal moves; what is illegal stays white."""
+    """Draw the scores of the legal moves; what is illegal stays gray."""
     names, scores = state_names(tagger), tagger.crf.transitions
     legal = np.where(scores > FORBIDDEN / 2, scores, np.nan)
     reach = float(np.nanmax(np.abs(legal)))
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(facecolor="0.8")
     image = axes.imshow(legal, cmap="RdBu", vmin=-reach, vmax=reach)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel("to")
     axes.set_ylabel("from")
-    figure.colorbar(image, ax=axes, label="score of the move; white: illegal")
+    figure.colorbar(image, ax=axes, label="score of the move; gray: illegal")
     return figure
 
 

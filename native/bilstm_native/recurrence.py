@@ -141,6 +141,10 @@ class BiRecurrent:
         rnn_type: "lstm" or "gru".
         merge_mode: "concat", "sum", "mean" or "mul".
 
+    Attributes:
+        forward_cell: The cell that reads forward.
+        backward_cell: The cell that reads backward.
+
     Raises:
         ValueError: If there is no such cell.
     """
@@ -154,7 +158,9 @@ class BiRecurrent:
     ) -> None:
         if rnn_type not in CELLS:
             raise ValueError(f"rnn_type must be 'lstm' or 'gru', got {rnn_type!r}.")
-        self.cells = CELLS[rnn_type](*map(np.stack, zip(forward_weights, backward_weights, strict=True)))
+        cell = CELLS[rnn_type]
+        self.forward_cell, self.backward_cell = cell(*forward_weights), cell(*backward_weights)
+        self._both_cells = cell(*map(np.stack, zip(forward_weights, backward_weights, strict=True)))
         self.merge_mode = merge_mode
 
     def directions(self, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +174,7 @@ class BiRecurrent:
             What the forward cell says at each token and what the backward cell says there, (T, B, H) each.
         """
         both = np.stack((x, reverse(x, lengths)))  # (2, T, B, D)
-        forward, backward = run(self.cells, both, lengths)
+        forward, backward = run(self._both_cells, both, lengths)
         return forward, reverse(backward, lengths)
 
     def forward(self, x: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:

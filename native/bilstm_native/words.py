@@ -1,8 +1,8 @@
 """Where the words of a list stand in sentences, found from token ids alone.
 
 A checkpoint holds a list of words as a trie, in two tables. Nodes are numbered level by level, the root being 0. Node
-n is reached from its parent by a token, and `keys[n - 1]` is `parent * STRIDE + token`; keys rise, so that the child of
-a node is found by binary search. The second table says of each node what ends there, 0 where no word does.
+n is reached from its parent by a token, and `keys[n - 1]` is `parent * STRIDE + token`; keys rise, so that the child
+of a node is found by binary search. The second table says of each node what ends there, 0 where no word does.
 
 Letters in shape comments: N tokens of all sentences, K nodes without the root, W words found.
 """
