@@ -35,9 +35,9 @@ format: $(INSTALLED)
 clean:
 	rm -rf $(VENV) $(OLDEST) outputs
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml native/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./native --editable ".[dev]"
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt

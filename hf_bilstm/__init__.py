@@ -5,6 +5,8 @@ use and, as remote code, for whoever loads a pushed checkpoint without this pack
 task "bilstm-tagging".
 """
 
+from typing import Any
+
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -37,6 +39,23 @@ BiLstmModel.register_for_auto_class("AutoModel")
 BiLstmForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 BiLstmForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
 BiLstmTokenizer.register_for_auto_class("AutoTokenizer")
+
+
+def __getattr__(name: str) -> Any:
+    """Give `NativeTagger`, the runtime without PyTorch, where its own small distribution is installed."""
+    if name != "NativeTagger":
+        raise AttributeError(f"module 'hf_bilstm' has no attribute {name!r}")
+    try:
+        from bilstm_native import NativeTagger
+    except ModuleNotFoundError as error:
+        if error.name != "bilstm_native":
+            raise
+        raise ImportError(
+            "NativeTagger is in bilstm_native, which is not installed: pip install 'hf_bilstm[native]', or, in a "
+            "clone of the repository, pip install ./native."
+        ) from error
+    return NativeTagger
+
 
 __all__ = [
     "BiLstmConfig",

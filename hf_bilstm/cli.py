@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,10 +185,27 @@ def predict(arguments: Sequence[str]) -> None:
         "--dictionary", metavar="FILE", help="words that count beside the model's scores: `word [weight] [tag]` a line"
     )
     parser.add_argument("--force", action="store_true", help="let nothing overrule the dictionary")
+    parser.add_argument(
+        "--runtime", default="torch", choices=("torch", "native"), help="what runs the model; native is NumPy alone"
+    )
     own = parser.parse_args(arguments)
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
+    texts = list(_read_lines(own.file))
+    if own.runtime == "native":
+        lines = _write_tagged(texts, _tag_natively(texts, own), own.format)
+    else:
+        lines = _answer(texts, own)
+    for line in lines:
+        print(line)
 
+
+def _write_tagged(texts: list[str], results: Iterable[Any], line_format: str) -> Iterator[str]:
+    return (_LINES[line_format](text, found) for text, found in zip(texts, results, strict=True))
+
+
+def _answer(texts: list[str], own: Namespace) -> Iterator[str]:
+    """Tag or classify texts with the model in PyTorch."""
     from hf_bilstm import BiLstmForSequenceClassification, TaggingPipeline, UserDictionary
 
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
@@ -196,18 +213,28 @@ def predict(arguments: Sequence[str]) -> None:
     if isinstance(model, BiLstmForSequenceClassification):
         if own.format != "json" or own.dictionary or own.tagset:
             raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")
-        _classify(model, tokenizer, list(_read_lines(own.file)), own.batch_size or 128)
-        return
+        return _classify(model, tokenizer, texts, own.batch_size or 128)
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
     options |= {"batch_size": own.batch_size, "dictionary": dictionary}
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
-    texts = list(_read_lines(own.file))
-    for text, found in zip(texts, tagger(text for text in texts), strict=True):
-        print(_LINES[own.format](text, found))
+    return _write_tagged(texts, tagger(text for text in texts), own.format)
 
 
-def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> None:
-    """Print the label of every text; those of like length are classified together."""
+def _tag_natively(texts: list[str], own: Namespace) -> Iterable[Any]:
+    """Tag texts with the model in NumPy."""
+    for option in ("batch_size", "dictionary", "tagset"):
+        if getattr(own, option) is not None:
+            raise ValueError(f"--{option} goes with --runtime torch; leave one of the two out.")
+    try:
+        from hf_bilstm import NativeTagger
+    except ImportError as error:
+        raise ValueError(f"--runtime native: {error}") from error
+    tagger = NativeTagger.from_pretrained(own.model)
+    return tagger.words(texts) if own.format == "words" else tagger(texts)
+
+
+def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> Iterator[str]:
+    """Write the label of every text; those of like length are classified together."""
     from transformers import TextClassificationPipeline
 
     classifier = TextClassificationPipeline(model=model, tokenizer=tokenizer, batch_size=batch_size)
@@ -218,7 +245,7 @@ def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> 
     for text, labels in zip(texts, answers, strict=True):
         scores = {item["label"]: item["score"] for item in labels}
         line = {"text": text, "label": labels[0]["label"], "score": labels[0]["score"], "scores": scores}
-        print(json.dumps(line, ensure_ascii=False))
+        yield json.dumps(line, ensure_ascii=False)
 
 
 def _json_line(text: str, entities: list[dict[str, Any]]) -> str:

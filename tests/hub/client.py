@@ -20,7 +20,8 @@ def environment(url: str, home: Path, token: str | None = "token-of-org", **more
     inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     for name in ("HF_HUB_OFFLINE", "HF_TOKEN"):
         inherited.pop(name, None)
-    settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(ROOT)}
+    packages = os.pathsep.join((str(ROOT), str(ROOT / "native")))
+    settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": packages}
     return {**inherited, **settings, **({"HF_TOKEN": token} if token else {}), **more}
 
 

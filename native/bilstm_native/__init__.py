@@ -1,0 +1,25 @@
+"""BiLSTM taggers in plain NumPy: the recurrence written out to be read, and trained models run without a framework.
+
+Two doors. `LstmCell`, `GruCell` and `BiRecurrent` are the equations; `NativeTagger.from_pretrained` loads what
+hf_bilstm has trained, and tags text. Neither torch nor transformers is imported.
+"""
+
+from .cells import GruCell, LstmCell, sigmoid
+from .crf import Crf
+from .pooling import pool_attention, pool_last, pool_max, pool_mean
+from .recurrence import BiRecurrent, merge
+from .tagger import NativeTagger
+
+__all__ = [
+    "BiRecurrent",
+    "Crf",
+    "GruCell",
+    "LstmCell",
+    "NativeTagger",
+    "merge",
+    "pool_attention",
+    "pool_last",
+    "pool_max",
+    "pool_mean",
+    "sigmoid",
+]

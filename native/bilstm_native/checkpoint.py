@@ -1,0 +1,141 @@
+"""Reading a checkpoint: config.json, tokenizer.json and model.safetensors, of a folder or the Hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from tokenizers import Tokenizer
+
+CONFIG, TOKENIZER, WEIGHTS = FILES = ("config.json", "tokenizer.json", "model.safetensors")
+# bfloat16, which NumPy lacks, is the upper half of a float32.
+_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "BOOL": "?"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as it was saved.
+
+    Args:
+        place: Folder that it was read from.
+        config: What config.json holds.
+        tokenizer: What tokenizer.json holds, which neither truncates nor pads.
+        weights: Arrays by their names, those of half precision as float32.
+    """
+
+    place: Path
+    config: dict[str, Any]
+    tokenizer: Tokenizer
+    weights: dict[str, np.ndarray]
+
+    def take(self, *names: str) -> list[np.ndarray]:
+        """Take weights out.
+
+        Args:
+            *names: Their names.
+
+        Returns:
+            The arrays.
+
+        Raises:
+            ValueError: If the checkpoint lacks one.
+        """
+        missing = [name for name in names if name not in self.weights]
+        if missing:
+            raise ValueError(
+                f"{self.place / WEIGHTS} lacks {', '.join(missing)}, which its {CONFIG} promises: save the model "
+                f"again."
+            )
+        return [self.weights.pop(name) for name in names]
+
+    def check_nothing_is_left(self) -> None:
+        """See that every weight was taken: another belongs to a feature without which the answers would be wrong.
+
+        Raises:
+            ValueError: If one was not.
+        """
+        if self.weights:
+            raise ValueError(
+                f"{self.place / WEIGHTS} holds {', '.join(sorted(self.weights)[:5])}, of a feature that this version "
+                f"of bilstm_native does not know: install a newer one, or run the model with hf_bilstm."
+            )
+
+
+def read_checkpoint(name: str | Path, revision: str | None = None) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        name: Folder, or repository of the Hub.
+        revision: Branch, tag or commit of the repository.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        OSError: If a file is missing or damaged, or the Hub cannot be reached.
+        ValueError: If the model is no BiLSTM tagger.
+    """
+    place = Path(name) if Path(name).is_dir() else _download(str(name), revision)
+    for file in FILES:
+        if not (place / file).is_file():
+            raise FileNotFoundError(f"{place} holds no {file}: it takes the folder of a saved tagger.")
+    config = _read_config(place / CONFIG)
+    return Checkpoint(place, config, _read_tokenizer(place / TOKENIZER), _read_weights(place / WEIGHTS))
+
+
+def _download(name: str, revision: str | None) -> Path:
+    if name.count("/") > 1 or name.startswith((".", "/")):
+        raise FileNotFoundError(f"There is no folder {name}.")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ImportError(
+            f"There is no folder {name}, and reading from the Hub takes huggingface_hub: pip install huggingface_hub."
+        ) from error
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OSError(f"{file} is damaged ({error}): save the model again.") from error
+    kinds = config.get("architectures") or ["BiLstmForTokenClassification"]
+    if config.get("model_type") != "bilstm" or kinds != ["BiLstmForTokenClassification"]:
+        raise ValueError(
+            f"{file} is of a {config.get('model_type')} model, {', '.join(kinds)}: it takes a "
+            f"BiLstmForTokenClassification that hf_bilstm has saved."
+        )
+    return config
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises no other
+        raise OSError(f"{file} is damaged ({error}): save the tokenizer again.") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # "[PAD]" in a text is text
+    return tokenizer
+
+
+def _read_weights(file: Path) -> dict[str, np.ndarray]:
+    try:
+        tensors = deserialize(file.read_bytes())
+    except SafetensorError as error:
+        raise OSError(f"{file} is damaged ({error}): it was cut short or changed; save the model again.") from error
+    return {name: _read_array(file, name, **tensor) for name, tensor in tensors}
+
+
+def _read_array(file: Path, name: str, dtype: str, shape: list[int], data: bytes) -> np.ndarray:
+    if dtype not in _NUMBERS:
+        raise ValueError(f"{file}: {name} holds {dtype}, but it takes {', '.join(_NUMBERS)}.")
+    array = np.frombuffer(data, dtype=_NUMBERS[dtype]).reshape(shape)
+    if dtype == "BF16":
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32) if dtype == "F16" else array
