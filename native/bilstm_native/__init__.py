@@ -6,7 +6,7 @@ hf_bilstm has trained, and tags text. Neither torch nor transformers is imported
 
 from .cells import GruCell, LstmCell, sigmoid
 from .crf import Crf
-from .pooling import pool_attention, pool_last, pool_max, pool_mean
+from .pooling import attention_scores, pool_attention, pool_last, pool_max, pool_mean
 from .recurrence import BiRecurrent, merge
 from .tagger import NativeTagger
 
@@ -16,6 +16,7 @@ __all__ = [
     "GruCell",
     "LstmCell",
     "NativeTagger",
+    "attention_scores",
     "merge",
     "pool_attention",
     "pool_last",

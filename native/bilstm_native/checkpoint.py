@@ -12,6 +12,11 @@ from safetensors import SafetensorError, deserialize
 from tokenizers import Tokenizer
 
 CONFIG, TOKENIZER, WEIGHTS = FILES = ("config.json", "tokenizer.json", "model.safetensors")
+# Fields of config.json that every tagger has; others are of features that older ones lack.
+_FIELDS = (
+    *("id2label", "tagging_scheme", "num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "pad_token_id"),
+    *("bigram_buckets", "white_space_token_id"),
+)
 # bfloat16, which NumPy lacks, is the upper half of a float32.
 _NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "BOOL": "?"}
 
@@ -110,6 +115,9 @@ def _read_config(file: Path) -> dict[str, Any]:
             f"{file} is of a {config.get('model_type')} model, {', '.join(kinds)}: it takes a "
             f"BiLstmForTokenClassification that hf_bilstm has saved."
         )
+    missing = [name for name in _FIELDS if name not in config]
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(missing)}: save the model again.")
     return config
 
 
