@@ -12,7 +12,7 @@ import numpy as np
 
 from .checkpoint import Checkpoint
 from .embeddings import BigramEmbeddings, CharacterTypeEmbeddings, LexiconEmbeddings, TokenEmbeddings
-from .recurrence import BiRecurrent, pad
+from .recurrence import BiRecurrent, merge, pad
 
 # Most sentences of a batch, and most tokens, unless one sentence alone has more.
 _BATCH_SIZE, _TOKEN_BUDGET = 128, 16_384
@@ -27,12 +27,14 @@ class Encoder:
     Attributes:
         embeddings: What is looked up of a token; the vectors stand side by side.
         layers: The layers, the first one first.
+        merge_mode: How the two directions become one.
         vocab_size: Number of ids that have a vector.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.embeddings = _build_embeddings(checkpoint)
         self.layers = [_build_layer(checkpoint, number) for number in range(checkpoint.config["num_hidden_layers"])]
+        self.merge_mode: str = checkpoint.config["merge_mode"]
         self.vocab_size: int = len(self.embeddings[0].table)
 
     def embed(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -65,10 +67,26 @@ class Encoder:
         Raises:
             ValueError: If an id is outside of the vocabulary.
         """
+        return merge(*self.directions(ids, lengths), self.merge_mode)
+
+    def directions(self, ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Run embeddings and layers, and leave the last one's directions apart.
+
+        Args:
+            ids: (N,), as for `forward`.
+            lengths: (B,) falling.
+
+        Returns:
+            What each direction of the last layer says of each token, (T, B, H) each, 0 at padding.
+
+        Raises:
+            ValueError: If an id is outside of the vocabulary.
+        """
+        *others, last = self.layers
         h = pad(self.embed(ids, lengths), lengths)
-        for layer in self.layers:
+        for layer in others:
             h = layer.forward(h, lengths)
-        return h
+        return last.directions(h, lengths)
 
 
 def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:

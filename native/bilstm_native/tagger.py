@@ -93,7 +93,7 @@ class NativeTagger:
             OSError: If a file is missing or damaged, or the Hub cannot be reached.
             ValueError: If it is no BiLSTM tagger, lacks weights, or has a feature that is not known here.
         """
-        return cls(read_checkpoint(name, revision))
+        return cls(read_checkpoint(name, "BiLstmForTokenClassification", revision))
 
     def __call__(self, texts: str | Sequence[str]) -> Any:
         """Find the spans of a text, or of several.
