@@ -42,19 +42,19 @@ BiLstmTokenizer.register_for_auto_class("AutoTokenizer")
 
 
 def __getattr__(name: str) -> Any:
-    """Give `NativeTagger`, the runtime without PyTorch, where its own small distribution is installed."""
-    if name != "NativeTagger":
+    """Give the runtime without PyTorch, `NativeTagger` and `NativeClassifier`, where its distribution is installed."""
+    if name not in ("NativeTagger", "NativeClassifier"):
         raise AttributeError(f"module 'hf_bilstm' has no attribute {name!r}")
     try:
-        from bilstm_native import NativeTagger
+        import bilstm_native
     except ModuleNotFoundError as error:
         if error.name != "bilstm_native":
             raise
         raise ImportError(
-            "NativeTagger is in bilstm_native, which is not installed: pip install 'hf_bilstm[native]', or, in a "
+            f"{name} is in bilstm_native, which is not installed: pip install 'hf_bilstm[native]', or, in a "
             "clone of the repository, pip install ./native."
         ) from error
-    return NativeTagger
+    return getattr(bilstm_native, name)
 
 
 __all__ = [

@@ -108,8 +108,8 @@ def gates_over_time(tagger: NativeTagger, ids: np.ndarray) -> tuple[Gates, np.nd
     Returns:
         The gates, and the memory c, (T, H) each.
     """
-    cell: Any = tagger.layers[0].forward_cell
-    x = np.concatenate([table.forward(ids, np.array([len(ids)])) for table in tagger.embeddings], axis=1)
+    cell: Any = tagger.encoder.layers[0].forward_cell
+    x = tagger.encoder.embed(ids, np.array([len(ids)]))
     h = c = np.zeros((1, cell.hidden_size))
     opened, memory = [], []
     for projected in cell.project(x):

@@ -12,6 +12,11 @@ from safetensors import SafetensorError, deserialize
 from tokenizers import Tokenizer
 
 CONFIG, TOKENIZER, WEIGHTS = FILES = ("config.json", "tokenizer.json", "model.safetensors")
+# Fields of config.json that every model has; others are of features that older ones lack.
+_FIELDS = (
+    *("id2label", "tagging_scheme", "num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "pad_token_id"),
+    *("bigram_buckets", "white_space_token_id"),
+)
 # bfloat16, which NumPy lacks, is the upper half of a float32.
 _NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "BOOL": "?"}
 
@@ -65,11 +70,12 @@ class Checkpoint:
             )
 
 
-def read_checkpoint(name: str | Path, revision: str | None = None) -> Checkpoint:
+def read_checkpoint(name: str | Path, kind: str, revision: str | None = None) -> Checkpoint:
     """Read a checkpoint.
 
     Args:
         name: Folder, or repository of the Hub.
+        kind: Class of the model that it must be of.
         revision: Branch, tag or commit of the repository.
 
     Returns:
@@ -77,13 +83,13 @@ def read_checkpoint(name: str | Path, revision: str | None = None) -> Checkpoint
 
     Raises:
         OSError: If a file is missing or damaged, or the Hub cannot be reached.
-        ValueError: If the model is no BiLSTM tagger.
+        ValueError: If the model is of another kind.
     """
     place = Path(name) if Path(name).is_dir() else _download(str(name), revision)
     for file in FILES:
         if not (place / file).is_file():
-            raise FileNotFoundError(f"{place} holds no {file}: it takes the folder of a saved tagger.")
-    config = _read_config(place / CONFIG)
+            raise FileNotFoundError(f"{place} holds no {file}: it takes the folder of a saved model.")
+    config = _read_config(place / CONFIG, kind)
     return Checkpoint(place, config, _read_tokenizer(place / TOKENIZER), _read_weights(place / WEIGHTS))
 
 
@@ -99,17 +105,20 @@ def _download(name: str, revision: str | None) -> Path:
     return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
 
 
-def _read_config(file: Path) -> dict[str, Any]:
+def _read_config(file: Path, kind: str) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise OSError(f"{file} is damaged ({error}): save the model again.") from error
-    kinds = config.get("architectures") or ["BiLstmForTokenClassification"]
-    if config.get("model_type") != "bilstm" or kinds != ["BiLstmForTokenClassification"]:
+    kinds = config.get("architectures") or [kind]
+    if config.get("model_type") != "bilstm" or kinds != [kind]:
         raise ValueError(
-            f"{file} is of a {config.get('model_type')} model, {', '.join(kinds)}: it takes a "
-            f"BiLstmForTokenClassification that hf_bilstm has saved."
+            f"{file} is of a {config.get('model_type')} model, {', '.join(kinds)}: it takes a {kind} "
+            f"that hf_bilstm has saved."
         )
+    missing = [name for name in _FIELDS if name not in config]
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(missing)}: save the model again.")
     return config
 
 

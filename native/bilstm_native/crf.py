@@ -22,7 +22,7 @@ import numpy as np
 from .recurrence import is_token, reverse, rows_at_each_step
 from .states import States
 
-# Logarithm of the smallest share of the likeliest that is sure to be kept where probabilities are added up.
+# Logarithm of the least overlap of what is likely up to a token and after it: far above what is too small to be kept.
 _REACH = math.log(np.finfo(np.float64).tiny) * 2 / 3
 # Score of what is illegal: finite, so that differences are 0 and not NaN; far beyond any sum of scores.
 FORBIDDEN = -1e30
@@ -133,9 +133,9 @@ class Crf:
             The sums.
         """
         sums = self._sums(emissions, lengths, _sum)
-        # What was lost on either side has a share of at most exp(-REACH) of a token's likeliest, before it or from it
-        # on. That is nothing, unless all that is likely before a token is unlikely from it on.
-        after = sums.onwards - emissions
+        # What is too small to be kept, up to a token or after it, does not count unless all that is likely up to the
+        # token is unlikely after it.
+        after = np.where(emissions > FORBIDDEN / 2, sums.onwards - emissions, FORBIDDEN)
         overlap = sums.up_to - sums.up_to.max(axis=2, keepdims=True) + after - after.max(axis=2, keepdims=True)
         is_sure = overlap.max(axis=2, initial=FORBIDDEN)[is_token(lengths)].min(initial=0) >= _REACH  # False for NaN
         return sums if is_sure else self._sums(emissions, lengths, _exact_sum)

@@ -56,6 +56,21 @@ def pool_max(h: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.where((lengths > 0)[:, None], largest, 0).astype(h.dtype)
 
 
+def attention_scores(h: np.ndarray, weight: np.ndarray, bias: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """Score how much each token has to say: context . tanh(W h + b) (Yang et al. 2016, equations 5 and 6).
+
+    Args:
+        h: (T, B, D).
+        weight: (A, D), W.
+        bias: (A,), b.
+        context: (A,), what an informative token looks like.
+
+    Returns:
+        (T, B), for `pool_attention`.
+    """
+    return np.tanh(h @ weight.T + bias) @ context
+
+
 def pool_attention(h: np.ndarray, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Take a weighted mean; the weights are a softmax of the tokens' scores (Bahdanau et al. 2015, arXiv:1409.0473).
 

@@ -17,12 +17,10 @@ from tokenizers import Tokenizer
 from .checkpoint import Checkpoint, read_checkpoint
 from .crf import FORBIDDEN, Crf
 from .dictionary import Dictionary
-from .embeddings import BigramEmbeddings, CharacterTypeEmbeddings, LexiconEmbeddings, TokenEmbeddings
-from .recurrence import BiRecurrent, pad, unpad
+from .encoder import Encoder, group_by_length, join
+from .recurrence import pad, unpad
 from .states import OUTSIDE, derive_states
 
-# Most sentences of a batch, and most tokens, unless one sentence alone has more.
-_BATCH_SIZE, _TOKEN_BUDGET = 128, 16_384
 # A run of Unicode's White_Space, at which tokenizers split; Python's own notion takes U+001C to U+001F as well.
 _WHITE_SPACE = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 
@@ -53,8 +51,7 @@ class NativeTagger:
         config: What config.json holds.
         labels: The labels in the order of their ids.
         tokenizer: A `tokenizers.Tokenizer`.
-        embeddings: What is looked up of a token; the vectors stand side by side.
-        layers: `BiRecurrent`, the first one first.
+        encoder: Embeddings and layers.
         classifier: Weight (S, D) and bias (S,).
         states: The S states.
         crf: The `Crf`.
@@ -69,8 +66,7 @@ class NativeTagger:
         self.tokenizer: Tokenizer = checkpoint.tokenizer
         self.labels: list[str] = [config["id2label"][str(number)] for number in range(len(config["id2label"]))]
         self.states = derive_states(self.labels, config["tagging_scheme"])
-        self.embeddings = _build_embeddings(checkpoint)
-        self.layers = [_build_layer(checkpoint, number) for number in range(config["num_hidden_layers"])]
+        self.encoder = Encoder(checkpoint)
         self.classifier = checkpoint.take("classifier.weight", "classifier.bias")
         self.crf = Crf(self.states)  # legal paths, all else equal
         if config["use_crf"]:
@@ -97,7 +93,7 @@ class NativeTagger:
             OSError: If a file is missing or damaged, or the Hub cannot be reached.
             ValueError: If it is no BiLSTM tagger, lacks weights, or has a feature that is not known here.
         """
-        return cls(read_checkpoint(name, revision))
+        return cls(read_checkpoint(name, "BiLstmForTokenClassification", revision))
 
     def __call__(self, texts: str | Sequence[str]) -> Any:
         """Find the spans of a text, or of several.
@@ -161,35 +157,16 @@ class NativeTagger:
             ValueError: If an id is outside of the vocabulary.
         """
         scores: list[np.ndarray] = [np.zeros((0, len(self.states.types)))] * len(sentences)
-        for batch in _group([len(sentence) for sentence in sentences]):
-            ids, lengths = _join([sentences[place] for place in batch])
+        for batch in group_by_length([len(sentence) for sentence in sentences]):
+            ids, lengths = join([sentences[place] for place in batch])
             for place, part in zip(batch, np.split(self._emit(ids, lengths), lengths.cumsum()[:-1]), strict=True):
                 scores[place] = part
         return scores
 
-    def encode(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Run embeddings and layers.
-
-        Args:
-            ids: (N,) tokens of the first sentence, then those of the second, ...
-            lengths: (B,) tokens of each, falling.
-
-        Returns:
-            (T, B, D) what the last layer says of each token, 0 at padding.
-        """
-        vectors = np.concatenate([table.forward(ids, lengths) for table in self.embeddings], axis=1)  # (N, D)
-        h = pad(vectors, lengths)
-        for layer in self.layers:
-            h = layer.forward(h, lengths)
-        return h
-
     def _emit(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Score the states of every token: (N, S)."""
-        vocab_size = len(self.embeddings[0].table)
-        if len(ids) and not 0 <= ids.min() <= ids.max() < vocab_size:
-            raise ValueError(f"Token ids must be 0 to {vocab_size - 1}, got {ids.min()} to {ids.max()}.")
         weight, bias = self.classifier
-        return unpad(self.encode(ids, lengths), lengths) @ weight.T + bias
+        return unpad(self.encoder.forward(ids, lengths), lengths) @ weight.T + bias
 
     def _rule(self, emissions: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Leave `O` alone legal at white space, where the model asks for it, and let its dictionary count: (N, S)."""
@@ -205,7 +182,7 @@ class NativeTagger:
             if not isinstance(text, str):
                 raise ValueError(f"texts[{place}] is {text!r:.80}: it takes a string, or a list or tuple of strings.")
         encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        for batch in _group([len(encoding) for encoding in encodings]):
+        for batch in group_by_length([len(encoding) for encoding in encodings]):
             spans, states, scores = self._decode([encodings[place].ids for place in batch], wanted)
             offsets = [encodings[place].offsets for place in batch]
             for (row, first, end), state, score in zip(spans.tolist(), states.tolist(), scores.tolist(), strict=True):
@@ -224,7 +201,7 @@ class NativeTagger:
             Of each stretch its sentence, its first token and the token after its last (N, 3), the state of its first
             token (N,), and its probability (N,).
         """
-        ids, lengths = _join(sentences)
+        ids, lengths = join(sentences)
         emissions = pad(self._rule(self._emit(ids, lengths), ids, lengths), lengths)  # (T, B, S)
         paths = self.crf.best_paths(emissions, lengths)
         states = unpad(paths, lengths)  # (N,)
@@ -237,45 +214,3 @@ class NativeTagger:
         spans = np.stack((rows, firsts, firsts + sizes), axis=1)
         sums = self.crf.sums(emissions, lengths)
         return spans, states[begins], self.crf.span_probabilities(sums, emissions, paths, lengths, spans)
-
-
-def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
-    config, at = checkpoint.config, "bilstm.embeddings."
-    tables: list[Any] = [TokenEmbeddings(*checkpoint.take(at + "token_embeddings.weight"))]
-    if config.get("bigram_buckets"):
-        (table,) = checkpoint.take(at + "bigram_embeddings.weight")
-        tables.append(BigramEmbeddings(table, boundary_id=config["pad_token_id"] or 0))
-    if config.get("character_type_embedding_size"):
-        types, table = checkpoint.take(at + "character_types", at + "character_type_embeddings.weight")
-        tables.append(CharacterTypeEmbeddings(types, table))
-    if config.get("lexicon_embedding_size"):
-        checkpoint.take(at + "lexicon.held_out")  # which training alone looks at
-        keys, frequencies, projection = checkpoint.take(
-            at + "lexicon.keys", at + "lexicon.frequencies", at + "lexicon.projection.weight"
-        )
-        tables.append(LexiconEmbeddings(keys, frequencies, projection, config["lexicon_max_length"]))
-    return tables
-
-
-def _build_layer(checkpoint: Checkpoint, number: int) -> BiRecurrent:
-    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-    forward, backward = (
-        checkpoint.take(*(f"bilstm.encoder.layers.{number}.{direction}_rnn.{name}" for name in names))
-        for direction in ("forward", "backward")
-    )
-    return BiRecurrent(forward, backward, checkpoint.config["rnn_type"], checkpoint.config["merge_mode"])
-
-
-def _join(sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Put sentences one after the other: (N,) ids and (B,) lengths."""
-    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
-    return np.array([token for sentence in sentences for token in sentence], dtype=np.int64), lengths
-
-
-def _group(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Part sentences, named by their places, into batches of like length, the longest first."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    while order:
-        size = min(_BATCH_SIZE, max(1, _TOKEN_BUDGET // max(1, lengths[order[0]])))
-        yield order[:size]
-        order = order[size:]

@@ -14,7 +14,7 @@ import pytest
 from hub.client import environment, push, run, succeeded
 
 import hf_bilstm
-from bilstm_native import NativeTagger
+from bilstm_native import NativeClassifier, NativeTagger
 from hf_bilstm.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -89,8 +89,9 @@ def test_what_the_distribution_imports_is_what_it_depends_on():
     assert imported - set(sys.stdlib_module_names) == dependencies | {"huggingface_hub"}
 
 
-def test_the_package_gives_the_same_class():
+def test_the_package_gives_the_same_classes():
     assert hf_bilstm.NativeTagger is NativeTagger
+    assert hf_bilstm.NativeClassifier is NativeClassifier
     with pytest.raises(AttributeError, match="has no attribute 'NativeTager'"):
         _ = hf_bilstm.NativeTager
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bilstm_native import BiRecurrent, merge, pool_attention, pool_last, pool_max, pool_mean
+from bilstm_native import BiRecurrent, attention_scores, merge, pool_attention, pool_last, pool_max, pool_mean
 from bilstm_native.recurrence import is_token
 
 lengths_of_sentences = st.lists(st.integers(0, 6), min_size=1, max_size=5)
@@ -39,6 +40,15 @@ def test_pooling_is_blind_to_padding(seed, lengths):
         np.testing.assert_allclose(pooled["mean"][row], tokens.mean(axis=0))
         np.testing.assert_allclose(pooled["max"][row], tokens.max(axis=0))
         np.testing.assert_allclose(pooled["attention"][row], weights / weights.sum() @ tokens, atol=1e-12)
+
+
+def test_the_scores_of_attention_are_those_of_pytorch():
+    torch.manual_seed(0)
+    projection, context = torch.nn.Linear(3, 4).double(), torch.nn.Linear(4, 1, bias=False).double()
+    h = torch.randn(5, 2, 3).double()
+    weights = (projection.weight, projection.bias, context.weight[0])
+    ours = attention_scores(h.numpy(), *(weight.detach().numpy() for weight in weights))
+    np.testing.assert_allclose(ours, context(torch.tanh(projection(h)))[..., 0].detach().numpy())
 
 
 @given(st.integers(0, 999), lengths_of_sentences, st.sampled_from(["concat", "sum", "mean", "mul"]))

@@ -41,6 +41,18 @@ NOT_FOR_INFERENCE = {
     *("token_dropout", "embedding_dropout", "hidden_dropout", "dropout_type", "lexicon_dropout", "label_weights"),
     *("unk_token_id", "dictionary_profiles", "tagset", "tag_meanings", "tag_mappings"),
 }
+# Of features that make it refuse a checkpoint: for their weights, or as a model of another kind.
+REFUSED = {
+    *(
+        "char_vocab_size",
+        "char_embedding_size",
+        "char_encoder",
+        "char_kernel_sizes",
+        "char_hidden_size",
+        "char_dropout",
+    ),
+    *("classifier_pooling", "classifier_dropout"),
+}
 USED = {
     *("bigram_buckets", "character_type_embedding_size", "lexicon_embedding_size", "lexicon_max_length"),
     *("num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "tagging_scheme", "white_space_token_id"),
@@ -101,7 +113,7 @@ def test_whole_models_of_random_shapes(seed, rnn_type, merge_mode, num_layers, h
     mask = torch.arange(rows.shape[1]) < torch.tensor(lengths)[:, None]
     with torch.inference_mode():
         expected = model.bilstm(rows, mask).last_hidden_state.numpy()
-    got = native.encode(ids, np.array(lengths)).swapaxes(0, 1)
+    got = native.encoder.forward(ids, np.array(lengths)).swapaxes(0, 1)
     assert got.dtype == np.float64
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
 
@@ -203,7 +215,7 @@ def test_every_field_of_the_configuration_is_known():
     """A new field must be read by the runtime, be of no concern to it, or make it refuse the checkpoint."""
     own = {field.name for field in dataclasses.fields(BiLstmConfig)}
     inherited = {field.name for field in dataclasses.fields(BiLstmConfig.__base__)}
-    assert own - inherited - NOT_FOR_INFERENCE - {"model_type"} == USED - inherited
+    assert own - inherited - NOT_FOR_INFERENCE - REFUSED - {"model_type"} == USED - inherited
 
 
 @pytest.fixture
@@ -236,6 +248,12 @@ def test_weights_that_are_missing_or_not_known_are_named(folder):
 def test_models_of_other_kinds_are_refused(folder):
     change_config(folder, architectures=["BiLstmForSequenceClassification"])
     with pytest.raises(ValueError, match="BiLstmForSequenceClassification: it takes a BiLstmForTokenClassification"):
+        NativeTagger.from_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["rnn_type"]
+    config["architectures"] = ["BiLstmForTokenClassification"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ValueError, match="lacks rnn_type"):
         NativeTagger.from_pretrained(folder)
     change_config(folder, model_type="bert")
     with pytest.raises(ValueError, match="of a bert model"):
