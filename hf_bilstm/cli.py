@@ -192,11 +192,7 @@ def predict(arguments: Sequence[str]) -> None:
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
     texts = list(_read_lines(own.file))
-    if own.runtime == "native":
-        lines = _write_tagged(texts, _tag_natively(texts, own), own.format)
-    else:
-        lines = _answer(texts, own)
-    for line in lines:
+    for line in (_answer_natively if own.runtime == "native" else _answer)(texts, own):
         print(line)
 
 
@@ -220,21 +216,25 @@ def _answer(texts: list[str], own: Namespace) -> Iterator[str]:
     return _write_tagged(texts, tagger(text for text in texts), own.format)
 
 
-def _tag_natively(texts: list[str], own: Namespace) -> Iterable[Any]:
-    """Tag texts with the model in NumPy."""
+def _answer_natively(texts: list[str], own: Namespace) -> Iterator[str]:
+    """Tag or classify texts with the model in NumPy."""
     for option in ("batch_size", "dictionary", "tagset"):
         if getattr(own, option) is not None:
             raise ValueError(f"--{option} goes with --runtime torch; leave one of the two out.")
     try:
-        from hf_bilstm import NativeTagger
+        from bilstm_native import load
     except ImportError as error:
-        raise ValueError(f"--runtime native: {error}") from error
-    tagger = NativeTagger.from_pretrained(own.model)
-    return tagger.words(texts) if own.format == "words" else tagger(texts)
+        raise ValueError(f"--runtime native: {error}. pip install 'hf_bilstm[native]'") from error
+    model = load(own.model)
+    if not hasattr(model, "words"):
+        if own.format != "json":
+            raise ValueError(f"{own.model} classifies texts: leave out --format.")
+        return _write_classified(texts, model(texts))
+    return _write_tagged(texts, model.words(texts) if own.format == "words" else model(texts), own.format)
 
 
 def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> Iterator[str]:
-    """Write the label of every text; those of like length are classified together."""
+    """Classify texts, those of like length together."""
     from transformers import TextClassificationPipeline
 
     classifier = TextClassificationPipeline(model=model, tokenizer=tokenizer, batch_size=batch_size)
@@ -242,6 +242,10 @@ def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> 
     answers: list[Any] = [None] * len(texts)
     for place, answer in zip(order, classifier([texts[place] for place in order], top_k=None), strict=True):
         answers[place] = answer
+    return _write_classified(texts, answers)
+
+
+def _write_classified(texts: list[str], answers: list[list[dict[str, Any]]]) -> Iterator[str]:
     for text, labels in zip(texts, answers, strict=True):
         scores = {item["label"]: item["score"] for item in labels}
         line = {"text": text, "label": labels[0]["label"], "score": labels[0]["score"], "scores": scores}
