@@ -53,8 +53,11 @@ def best_score(recipe_file: str, options: list[str]) -> float:
 
 def as_options(change: dict[str, object]) -> list[str]:
     """Write a change as on a command line."""
-    texts = {key: json.dumps(value) if isinstance(value, dict) else str(value) for key, value in change.items()}
-    return [text for key, value in texts.items() for text in (f"--{key}", value)]
+    options: list[str] = []
+    for key, value in change.items():
+        items = value if isinstance(value, list) else [value]
+        options += [f"--{key}", *(json.dumps(item) if isinstance(item, dict) else str(item) for item in items)]
+    return options
 
 
 def describe(change: dict[str, object]) -> str:

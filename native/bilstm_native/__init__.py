@@ -8,6 +8,7 @@ imported.
 from .cells import GruCell, LstmCell, sigmoid
 from .classifier import NativeClassifier
 from .crf import Crf
+from .loading import load
 from .pooling import attention_scores, pool_attention, pool_last, pool_max, pool_mean
 from .recurrence import BiRecurrent, merge
 from .tagger import NativeTagger
@@ -20,6 +21,7 @@ __all__ = [
     "NativeClassifier",
     "NativeTagger",
     "attention_scores",
+    "load",
     "merge",
     "pool_attention",
     "pool_last",

@@ -70,6 +70,35 @@ class Checkpoint:
             )
 
 
+def find(name: str | Path, revision: str | None = None) -> Path:
+    """Find the folder of a model, in the file system or on the Hub.
+
+    Args:
+        name: Folder, or repository of the Hub.
+        revision: Branch, tag or commit of the repository.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OSError: If it is not there, or lacks a file.
+    """
+    place = Path(name) if Path(name).is_dir() else _download(str(name), revision)
+    for file in FILES:
+        if not (place / file).is_file():
+            raise FileNotFoundError(f"{place} holds no {file}: it takes the folder of a saved model.")
+    return place
+
+
+def read_config(place: Path) -> dict[str, Any]:
+    """Read the configuration in a model's folder."""
+    file = place / CONFIG
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise OSError(f"{file} is damaged ({error}): save the model again.") from error
+
+
 def read_checkpoint(name: str | Path, kind: str, revision: str | None = None) -> Checkpoint:
     """Read a checkpoint.
 
@@ -85,11 +114,9 @@ def read_checkpoint(name: str | Path, kind: str, revision: str | None = None) ->
         OSError: If a file is missing or damaged, or the Hub cannot be reached.
         ValueError: If the model is of another kind.
     """
-    place = Path(name) if Path(name).is_dir() else _download(str(name), revision)
-    for file in FILES:
-        if not (place / file).is_file():
-            raise FileNotFoundError(f"{place} holds no {file}: it takes the folder of a saved model.")
-    config = _read_config(place / CONFIG, kind)
+    place = find(name, revision)
+    config = read_config(place)
+    _check_config(config, kind, place / CONFIG)
     return Checkpoint(place, config, _read_tokenizer(place / TOKENIZER), _read_weights(place / WEIGHTS))
 
 
@@ -105,11 +132,7 @@ def _download(name: str, revision: str | None) -> Path:
     return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
 
 
-def _read_config(file: Path, kind: str) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise OSError(f"{file} is damaged ({error}): save the model again.") from error
+def _check_config(config: dict[str, Any], kind: str, file: Path) -> None:
     kinds = config.get("architectures") or [kind]
     if config.get("model_type") != "bilstm" or kinds != [kind]:
         raise ValueError(
@@ -119,7 +142,6 @@ def _read_config(file: Path, kind: str) -> dict[str, Any]:
     missing = [name for name in _FIELDS if name not in config]
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}: save the model again.")
-    return config
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:

@@ -1,5 +1,7 @@
 """Classifiers in NumPy against those of PyTorch that were saved: every pooling, every kind of problem."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,7 @@ from transformers import pipeline
 import hf_bilstm
 from bilstm_native import NativeClassifier
 from hf_bilstm import BiLstmConfig
-
-pytestmark = pytest.mark.skipif(
-    not hasattr(hf_bilstm, "BiLstmForSequenceClassification"), reason="the package has no classifier"
-)
+from hf_bilstm.cli import main
 
 
 def make_classifier(folder, pooling="max", problem_type=None, labels=("a", "b", "c"), **config):
@@ -75,3 +74,19 @@ def test_wrong_calls_and_models_are_named(tmp_path):
     tokenizer.save_pretrained(tmp_path / "tagger")
     with pytest.raises(ValueError, match="it takes a BiLstmForSequenceClassification"):
         NativeClassifier.from_pretrained(tmp_path / "tagger")
+
+
+def test_predict_gives_the_answers_of_pytorch(tmp_path, capsys):
+    make_classifier(tmp_path / "model")
+    file = tmp_path / "texts.txt"
+    file.write_text("".join(f"{text}\n" for text in random_texts(1) if text.strip() and text.isprintable()))
+    answers = {}
+    for runtime in ("torch", "native"):
+        main(["predict", str(tmp_path / "model"), str(file), "--runtime", runtime])
+        answers[runtime] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(answers["torch"]) == len(answers["native"]) > 2
+    for expected, got in zip(answers["torch"], answers["native"], strict=True):
+        assert (got["text"], got["label"]) == (expected["text"], expected["label"])
+        assert got["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+    with pytest.raises(SystemExit, match="classifies texts: leave out --format"):
+        main(["predict", str(tmp_path / "model"), str(file), "--format", "words", "--runtime", "native"])

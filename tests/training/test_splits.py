@@ -1,9 +1,12 @@
 """Where a recipe's data comes from."""
 
+from pathlib import Path
+
 import pytest
 
 from hf_bilstm.data import load_sample
-from hf_bilstm.training.arguments import DataArguments
+from hf_bilstm.models.tagging_schemes import convert_tags
+from hf_bilstm.training.arguments import DataArguments, read_data_arguments
 from hf_bilstm.training.splits import SPLITS, load_split
 
 
@@ -18,3 +21,17 @@ def test_a_recipe_names_either_part_of_the_built_in_corpus(dataset, language, ta
 def test_a_recipe_of_english_segmentation_is_refused():
     with pytest.raises(ValueError, match="has no task 'segmentation'"):
         load_split(DataArguments(task="segmentation", dataset="sample_en"), "train")
+
+
+@pytest.mark.parametrize("scheme", ["iob1", "iob2", "bioes", "bilou"])
+def test_the_recipe_of_conll_2003_reads_four_columns_in_any_scheme(scheme, tmp_path):
+    recipe = Path(__file__).parents[2] / "configs" / "conll2003_ner.yaml"
+    arguments = read_data_arguments(str(recipe), ["--data_dir", str(tmp_path)])
+    for split in SPLITS:
+        data = load_sample(split, "ner", "en")
+        lines = ["-DOCSTART- -X- -X- O", ""]
+        for tokens, tags in zip(data["tokens"], data["tags"], strict=True):
+            tagged = zip(tokens, convert_tags(tags, "iob2", scheme), strict=True)
+            lines += [*(f"{token} NN I-NP {tag}" for token, tag in tagged), ""]
+        (tmp_path / getattr(arguments, f"{split}_file")).write_text("\n".join(lines), encoding="utf-8")
+        assert load_split(arguments, split).to_dict() == data.to_dict()
