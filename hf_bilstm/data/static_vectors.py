@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from transformers.utils import cached_file
 
-from hf_bilstm.data.text_files import read_lines
+from hf_bilstm.data.text_files import describe_missing, read_lines
 from hf_bilstm.data.vectors import WordVectors, check_size, has_no_space, read_vectors
 
 _FOLDERS = ("", "0_StaticEmbedding")  # where model2vec and sentence-transformers write
@@ -56,6 +56,9 @@ def load_vectors(
     """
     if Path(source).is_file():
         return read_vectors(source, words, size=size, first_words=first_words, is_token=is_token)
+    is_hub_id = str(source).count("/") == 1 and not Path(source).parent.is_dir()
+    if not Path(source).is_dir() and not is_hub_id:
+        raise FileNotFoundError(f"{describe_missing(Path(source))} An id on the Hub is ORG/NAME.")
     table, vocabulary = _find(str(source))
     first: dict[str, None] = {}
     for word in vocabulary.words if first_words else ():

@@ -81,7 +81,8 @@ def test_the_first_words_come_in_the_order_of_the_file():
 )
 def test_what_is_written_is_read(words, header, binary, data):
     size = data.draw(st.integers(2, 5))
-    row = st.lists(st.floats(-1e3, 1e3, width=32), min_size=size, max_size=size)
+    # Of half precision, so that their four bytes are never all letters, as those of very few numbers could be.
+    row = st.lists(st.floats(-1e3, 1e3, width=16), min_size=size, max_size=size)
     rows = [data.draw(row) for _ in words]
     lines = [b"%d %d\n" % (len(words), size)] if header or binary or not words else []
     for word, vector in zip(words, rows, strict=True):
@@ -140,6 +141,13 @@ def test_another_size_is_refused_with_both_numbers():
 def test_a_missing_file_names_those_that_are_there():
     with pytest.raises(FileNotFoundError, match=r"holds .*vectors_glove\.txt"):
         read_vectors(FILES / "vectors_glove.vec", [])
+
+
+@pytest.mark.parametrize("name", ["glove.txt", "files/glove.txt", "nowhere/a/glove.txt", "/nowhere/glove.txt"])
+def test_a_missing_file_is_not_looked_for_on_the_hub(monkeypatch, name):
+    monkeypatch.chdir(FILES.parent)
+    with pytest.raises(FileNotFoundError, match=rf"^No file {name}.* An id on the Hub is ORG/NAME"):
+        load_vectors(name, [])
 
 
 def word_pieces() -> Tokenizer:
