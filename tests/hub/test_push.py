@@ -58,7 +58,7 @@ def test_the_script_pushes_what_belongs_to_the_model_in_one_commit(hub, finished
     assert contents(hub) == {**pushed, "README.md": card}
     repository = hub.store.repositories["org/tagger"]
     assert not repository.private
-    assert [commit.title for commit in repository.commits.values()] == ["initial commit", "Upload tagger"]
+    assert [commit.title for commit in repository.commits.values()] == ["initial commit", "Upload model"]
     assert printed.strip() == f"{hub.url}/org/tagger/commit/{repository.find('main').oid}"
     assert files(hub)["model.safetensors"].is_lfs
     assert not files(hub)["config.json"].is_lfs
