@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .partition import FORBIDDEN, at_last
+from .partition import FORBIDDEN
 from .tagging_schemes import StateSpace
 
 # Steps between two subtractions of the maximum, which keep numbers small over any length.
@@ -170,63 +169,6 @@ def trace_back(up_to: Tensor, lengths: Tensor, transitions: Tensor, end: Tensor)
         state = (up_to[position] + scores).argmax(dim=0)
         path.append(state)
     return torch.stack(path[::-1], dim=1)
-
-
-def best_path_among(
-    emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor, states: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Find the best path that visits none but some states of each token (Viterbi 1967).
-
-    Args:
-        emissions: (B, T, S), right-padded; at least one row and one token.
-        start: (S,).
-        transitions: (S, S).
-        end: (S,).
-        lengths: (B,) real tokens of each row, at least one.
-        states: (B, T, K) states that may be visited at each token, at least two.
-
-    Returns:
-        The path (B, T), arbitrary at padding, and by how much at least it is better than any other of these (B,).
-    """
-    emitted = emissions.gather(2, states)  # (B, T, K)
-    moved = transitions[states[:, :-1, :, None], states[:, 1:, None, :]]  # (B, T - 1, K from, K to)
-    reached = [start[states[:, 0]] + emitted[:, 0]]
-    for move, emission in zip(moved.unbind(dim=1), emitted.unbind(dim=1)[1:], strict=True):
-        reached.append((reached[-1][:, :, None] + move).amax(dim=1) + emission)  # (B, K)
-    scores = torch.stack(reached, dim=1)  # (B, T, K)
-    ways = (scores[:, :-1, :, None] + moved).topk(2, dim=2)  # (B, T - 1, 2, K)
-    closing = (scores + end[states]).topk(2, dim=2)  # (B, T, 2)
-    gaps = ways.values[:, :, 0] - ways.values[:, :, 1]  # (B, T - 1, K)
-    place = _follow(ways.indices[:, :, 0], closing.indices[:, :, 0], lengths)[:, :, None]  # (B, T, 1)
-    real = torch.arange(1, len(reached), device=lengths.device) < lengths[:, None]
-    gaps = gaps.gather(2, place[:, 1:]).squeeze(2).masked_fill(~real, torch.inf)  # (B, T - 1)
-    last_gap = at_last(closing.values[:, :, 0] - closing.values[:, :, 1], lengths)
-    margin = torch.cat((gaps, last_gap[:, None]), dim=1).amin(dim=1)
-    return states.gather(2, place).squeeze(2), margin
-
-
-def _follow(origins: Tensor, closing: Tensor, lengths: Tensor) -> Tensor:
-    """Walk from each row's last token to its first.
-
-    Args:
-        origins: (B, T - 1, K) place before each place of the next token.
-        closing: (B, T) place in which a row that ends at this token ends.
-        lengths: (B,).
-
-    Returns:
-        (B, T) places.
-    """
-    # In NumPy: many steps over a few numbers each.
-    came_from, ends, last = origins.cpu().numpy(), closing.cpu().numpy(), lengths.cpu().numpy() - 1
-    rows = np.arange(len(last))
-    places = np.empty_like(ends)
-    place = ends[:, -1]
-    for position in range(ends.shape[1] - 1, -1, -1):
-        if position < ends.shape[1] - 1:
-            place = came_from[rows, position, place]
-        place = np.where(last == position, ends[:, position], place)
-        places[:, position] = place
-    return torch.from_numpy(places).to(origins.device)
 
 
 def n_best_paths(

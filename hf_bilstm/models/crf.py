@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .best_paths import best_path_among, best_scores, find_moves, n_best_paths, trace_back
-from .partition import FORBIDDEN, Sums, at_last, log_onwards, log_partition, sum_paths
+from .best_paths import best_scores, find_moves, n_best_paths, trace_back
+from .decoding import Chain, PathSums, best_paths, make_chain, span_log_probabilities
+from .decoding import sum_paths as sum_in_numpy
+from .partition import FORBIDDEN, at_last, log_partition, sum_paths
 from .tagging_schemes import StateSpace
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
 FORBIDDEN_LOGIT = -1e9
-_ROUNDING = 1e-6  # more than what rounding adds to the score of a path
-_LIKELIEST = 8  # states of a token among which the best path is looked for first
 
 
 def _work_dtype(device: torch.device) -> torch.dtype:
@@ -53,6 +54,7 @@ class LinearChainCrf(nn.Module):
         self.learned = learned
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
         self._kept: tuple[list[tuple[int, int]], tuple[Tensor, Tensor, Tensor]] | None = None
+        self._chain_of: tuple[tuple[Tensor, Tensor, Tensor], Chain] | None = None
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's printed form."""
@@ -212,13 +214,8 @@ class LinearChainCrf(nn.Module):
         return paths, self.path_scores(emissions, lengths, paths)
 
     @torch.no_grad()
-    def decode(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Sums | None]:
+    def decode(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, PathSums | None]:
         """Best legal path of each row, with the sums over all paths, which `span_log_likelihood` takes.
-
-        The sums cost less than the maxima over all paths would (a step is a matrix product), and tell where the best
-        path must be: none of probability p visits a state of smaller posterior. So the path of the likeliest states is
-        the best one if it has more than half of the probability; otherwise the best path through the few likeliest
-        states of each token is, if it is likelier than every state left out. Other rows are searched whole.
 
         Args:
             emissions: (B, T, S).
@@ -230,26 +227,23 @@ class LinearChainCrf(nn.Module):
         emissions = self._prepare(emissions, lengths)
         if emissions.numel() == 0:
             return lengths.new_zeros(emissions.shape[:2]), None
-        scores = self._scores(emissions.device)
-        sums = sum_paths(emissions, *scores, lengths)
-        if not sums.is_exact:
-            return self._best(emissions, lengths)[1], sums
-        padding = torch.arange(emissions.shape[1], device=lengths.device) >= lengths[:, None]
-        paths = sums.posterior.argmax(dim=2).masked_fill_(padding, 0)
-        log_probabilities = self._path_scores(emissions, lengths, paths, *scores) - sums.total
-        (unsure,) = (log_probabilities < math.log(0.5) + _ROUNDING).nonzero(as_tuple=True)
-        if len(unsure):
-            few, few_lengths = emissions[unsure], lengths[unsure]
-            posterior = (sums.posterior / sums.overlap)[unsure].masked_fill_(padding[unsure][:, :, None], 0.0)
-            likeliest, states = posterior.topk(min(_LIKELIEST + 1, posterior.shape[2]), dim=2)
-            found, margin = best_path_among(few, *scores, few_lengths, states[:, :, :_LIKELIEST])
-            log_probabilities = self._path_scores(few, few_lengths, found, *scores) - sums.total[unsure]
-            left_out = likeliest[:, :, _LIKELIEST:].sum(dim=2).amax(dim=1).log()  # log 0 where there is no more
-            paths[unsure] = found.masked_fill_(padding[unsure], 0)
-            unsure = unsure[(log_probabilities < left_out + _ROUNDING) | (margin < _ROUNDING)]
-        if len(unsure):
-            paths[unsure] = self._best(emissions[unsure], lengths[unsure])[1]
+        sums = self._sum(emissions, lengths)
+        found, unknown = best_paths(sums, self._chain())
+        paths = torch.from_numpy(np.where(sums.real, found, 0).T).to(emissions.device)
+        if unknown.any():
+            rows = torch.from_numpy(np.flatnonzero(unknown)).to(emissions.device)
+            paths[rows] = self._best(emissions[rows], lengths[rows])[1]
         return paths, sums
+
+    def _sum(self, emissions: Tensor, lengths: Tensor) -> PathSums:
+        return sum_in_numpy(emissions.cpu().numpy(), lengths.cpu().numpy(), self._chain())
+
+    def _chain(self) -> Chain:
+        """Scores of starts, transitions and ends, and what sums need of them, in NumPy."""
+        scores = self._scores(torch.device("cpu") if not self.learned else self.transitions.device)
+        if self._chain_of is None or self._chain_of[0] is not scores:
+            self._chain_of = scores, make_chain(*(values.double().cpu().numpy() for values in scores))
+        return self._chain_of[1]
 
     @torch.no_grad()
     def max_marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -299,12 +293,9 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def span_log_likelihood(
-        self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor, sums: Sums | None = None
+        self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor, sums: PathSums | None = None
     ) -> Tensor:
         """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
-
-        It is the posterior of the first state, times that of each further state given the one before it, times that of
-        a state that starts anew after the last.
 
         Args:
             emissions: (B, T, S).
@@ -314,36 +305,13 @@ class LinearChainCrf(nn.Module):
             sums: Of the same emissions, if `decode` has made them.
 
         Returns:
-            (N,), at most 0.
+            (N,) float64 on the CPU, at most 0.
         """
-        rows, ranks, starts, ends = spans.unbind(dim=1)
         if spans.shape[0] == 0:
-            return emissions.new_zeros(0, dtype=_work_dtype(emissions.device))
-        start, transitions, end = self._scores(emissions.device)
+            return torch.zeros(0, dtype=torch.float64)
         if sums is None:
-            sums = sum_paths(self._prepare(emissions, lengths), start, transitions, end, lengths)
-        steps = paths.transpose(1, 2)  # (B, T, K)
-        moved = transitions[steps[:, :-1], steps[:, 1:]]  # (B, T - 1, K)
-        last = ends.clamp(max=emissions.shape[1] - 1)
-        if sums.is_exact:
-            posterior = sums.posterior[rows, starts, paths[rows, ranks, starts]] / sums.overlap[rows, starts, 0]
-            onwards = sums.onwards.gather(2, steps).log()  # (B, T, K)
-            afters = (transitions.exp()[steps[:, :-1]] * sums.onwards[:, 1:, None]).sum(dim=3).log()  # (B, T - 1, K)
-            following = sums.onwards[rows, last].log()  # (N, S)
-        else:
-            emissions = self._prepare(emissions, lengths)
-            posterior = self.marginals(emissions, lengths)[rows, starts, paths[rows, ranks, starts]]
-            all_onwards, all_afters = log_onwards(emissions, transitions, end, lengths)
-            onwards, afters = all_onwards.gather(2, steps), all_afters[:, :-1].gather(2, steps[:, :-1])
-            following = all_onwards[rows, last]
-        onwards, afters, following = (  # finite, so that differences are
-            logs.clamp(min=FORBIDDEN_LOGIT) for logs in (onwards, afters, following)
+            sums = self._sum(self._prepare(emissions, lengths), lengths)
+        begins = np.array(self.space.starts)
+        return torch.from_numpy(
+            span_log_probabilities(sums, self._chain(), paths.cpu().numpy(), spans.cpu().numpy(), begins)
         )
-        moved = moved + onwards[:, 1:] - afters
-        real = torch.arange(1, emissions.shape[1], device=lengths.device) < lengths[:, None]
-        summed = nn.functional.pad(moved.masked_fill(~real[:, :, None], 0.0).cumsum(dim=1), (0, 0, 1, 0))  # (B, T, K)
-        inside = summed[rows, ends - 1, ranks] - summed[rows, starts, ranks]
-        following = transitions[paths[rows, ranks, ends - 1]] + following
-        anew = torch.tensor(self.space.starts, device=emissions.device)
-        closed = torch.logsumexp(following.masked_fill(~anew, FORBIDDEN), 1) - torch.logsumexp(following, 1)
-        return (posterior.log() + inside + closed.masked_fill(ends == lengths[rows], 0.0)).clamp(max=0.0)

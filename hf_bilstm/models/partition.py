@@ -146,29 +146,6 @@ def _log_space_partition(
     return torch.logsumexp(last + end, dim=1).masked_fill(lengths == 0, 0.0)
 
 
-def log_onwards(emissions: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithms of the sums of what may come from each state on, and after it, in log space.
-
-    Args:
-        emissions: (N, T, S), right-padded and finite; at least one row and one token.
-        transitions: (S, S).
-        end: (S,).
-        lengths: (N,).
-
-    Returns:
-        (N, T, S) from each state on and (N, T, S) after it, each up to a constant of the token.
-    """
-    after = end.expand(emissions.shape[0], -1)
-    onwards, afters = torch.empty_like(emissions), torch.empty_like(emissions)
-    for position in range(emissions.shape[1] - 1, -1, -1):
-        onward = emissions[:, position] + after
-        onward = onward - onward.amax(dim=1, keepdim=True)  # keeps the numbers small over any length
-        onwards[:, position], afters[:, position] = onward, after
-        after = torch.logsumexp(transitions + onward[:, None], dim=2)
-        after = torch.where((lengths > position)[:, None], after, end)
-    return onwards, afters
-
-
 def log_partition(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor) -> Tensor:
     """Log of the summed exponentiated scores of all paths, in scaled probability space wherever that is exact.
 

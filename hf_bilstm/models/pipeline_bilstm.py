@@ -5,21 +5,20 @@ Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S s
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import TokenClassificationPipeline
 
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
+from .pipeline_results import Row, Spans, find_spans, write_spans, write_tags, write_words
 from .recurrence import like_lengths
-from .tagging_schemes import OUTSIDE, SCHEMES, spans_to_tags, split_tag
-from .tokenizer_backend import WHITE_SPACE
+from .tagging_schemes import OUTSIDE, SCHEMES, split_tag
 from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
@@ -36,7 +35,6 @@ _WINDOW_CHARACTERS = 1_000_000
 # Threads whose steps are many and small wait for each other at every one of them: so they take turns with these, and
 # only the recurrence of one batch runs beside them.
 _TURN = threading.Lock()
-_WHITE_SPACE_RUN = re.compile(f"[{WHITE_SPACE}]+")
 
 
 @dataclass(frozen=True)
@@ -49,30 +47,6 @@ class _Options:
     delimiter: str = " "
     tagset: str | None = None
     dictionary: Any = None  # a UserDictionary, and then the same bound to the model
-
-
-class _Row(NamedTuple):
-    text: str
-    ids: list[int]
-    offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
-
-
-class _Spans(NamedTuple):
-    """Spans of a batch, a list for each of their properties: an object for each span would keep the collector busy."""
-
-    labels: list[str]
-    scores: list[float]
-    firsts: list[int]  # token
-    ends: list[int]  # token after the last
-    starts: list[int]  # character
-    stops: list[int]  # character after the last
-
-    def between(self, first: int, last: int) -> _Spans:
-        """Take some neighbours."""
-        cut = slice(first, last)
-        return _Spans(
-            self.labels[cut], self.scores[cut], self.firsts[cut], self.ends[cut], self.starts[cut], self.stops[cut]
-        )
 
 
 def _is_count(value: Any) -> bool:
@@ -288,16 +262,15 @@ class TaggingPipeline(TokenClassificationPipeline):
     def _tag_window(
         self, window: list[Any], options: _Options, batch_size: int, pool: ThreadPoolExecutor | None = None
     ) -> list[Any]:
-        rows = self._tokenize(window, options)
-        batches = list(_batches([len(row.ids) for row in rows], batch_size))
+        batches = list(_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
         was_training = self.model.training
         if was_training:
             self.model.eval()  # a model fresh from its training would still drop units
         try:
             tagged = (map if pool is None else pool.map)(
-                lambda batch: self._tag_batch([rows[place] for place in batch], options), batches
+                lambda batch: self._tag_batch([window[place] for place in batch], options), batches
             )
-            results: list[Any] = [None] * len(rows)
+            results: list[Any] = [None] * len(window)
             for batch, of_batch in zip(batches, tagged, strict=True):
                 for place, result in zip(batch, of_batch, strict=True):
                     results[place] = result
@@ -306,9 +279,9 @@ class TaggingPipeline(TokenClassificationPipeline):
                 self.model.train()
         return results
 
-    def _tokenize(self, window: list[Any], options: _Options) -> list[_Row]:
+    def _tokenize(self, items: list[Any], options: _Options) -> list[Row]:
         encoded: Any = self.tokenizer(  # type: ignore[misc]
-            [list(item) for item in window] if options.is_split_into_words else window,
+            [list(item) for item in items] if options.is_split_into_words else items,
             is_split_into_words=options.is_split_into_words,
             add_special_tokens=False,
             truncation=False,
@@ -317,42 +290,41 @@ class TaggingPipeline(TokenClassificationPipeline):
             verbose=False,
         )
         rows = []
-        for place, (text, ids) in enumerate(zip(window, encoded["input_ids"], strict=True)):
+        for place, (text, ids) in enumerate(zip(items, encoded["input_ids"], strict=True)):
             offsets = np.array(encoded["offset_mapping"][place], dtype=np.int64).reshape(-1, 2)
             if options.is_split_into_words:
                 # Offsets count from the start of each given token.
                 starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
                 offsets = offsets + starts[np.array(encoded.word_ids(place), dtype=np.int64)][:, None]
                 text = options.delimiter.join(text)
-            rows.append(_Row(text, ids, offsets))
+            rows.append(Row(text, ids, offsets))
         return rows
 
-    def _tag_batch(self, rows: list[_Row], options: _Options) -> list[Any]:
-        """Decode rows together, and write down what the options ask for."""
+    def _tag_batch(self, items: list[Any], options: _Options) -> list[Any]:
+        """Tag texts together, and write down what the options ask for."""
+        rows = self._tokenize(items, options)
         with torch.inference_mode():
             lengths, emissions = self._emit(rows, options)
             with _TURN:
                 return self._write_batch(rows, self._decode(rows, lengths, emissions, options), options)
 
-    def _write_batch(
-        self, rows: list[_Row], taggings: list[list[tuple[float, _Spans]]], options: _Options
-    ) -> list[Any]:
+    def _write_batch(self, rows: list[Row], taggings: list[list[tuple[float, Spans]]], options: _Options) -> list[Any]:
         if options.return_words:
             # White space that is a token is in a word only where a dictionary says so.
             white_space_parts = self.model.config.white_space_token_id is None
             return [
-                _write_words(row, spans, white_space_parts) for row, ((_, spans),) in zip(rows, taggings, strict=True)
+                write_words(row, spans, white_space_parts) for row, ((_, spans),) in zip(rows, taggings, strict=True)
             ]
         if options.scheme is not None:
-            return [_write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
+            return [write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         if options.n_best is None:
-            return [_write_spans(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
+            return [write_spans(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
         return [
-            [{"score": score, "spans": _write_spans(row, spans)} for score, spans in ranked]
+            [{"score": score, "spans": write_spans(row, spans)} for score, spans in ranked]
             for row, ranked in zip(rows, taggings, strict=True)
         ]
 
-    def _emit(self, rows: list[_Row], options: _Options) -> tuple[torch.Tensor, torch.Tensor]:
+    def _emit(self, rows: list[Row], options: _Options) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the model over rows: their lengths (B,) and the states' scores (B, T, S)."""
         model: Any = self.model
         real = _are_real(rows)
@@ -367,8 +339,8 @@ class TaggingPipeline(TokenClassificationPipeline):
         return compaction.lengths, emissions
 
     def _decode(
-        self, rows: list[_Row], lengths: torch.Tensor, emissions: torch.Tensor, options: _Options
-    ) -> list[list[tuple[float, _Spans]]]:
+        self, rows: list[Row], lengths: torch.Tensor, emissions: torch.Tensor, options: _Options
+    ) -> list[list[tuple[float, Spans]]]:
         """Find each row's taggings, best first: the probability and the spans of each."""
         model: Any = self.model
         sums = None
@@ -386,7 +358,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
-        spans = _find_spans(path_states, _are_real(rows)[:, None], np.array(space.starts), np.array(wanted))
+        spans = find_spans(path_states, _are_real(rows)[:, None], np.array(space.starts), np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
             on_device = torch.from_numpy(spans).to(self.device)
@@ -403,7 +375,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
-        found = _Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
+        found = Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
         count = paths.shape[1]
         bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
         probabilities = np.exp(np.minimum(log_probabilities, 0.0)).tolist()
@@ -415,7 +387,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             for i in range(len(rows))
         ]
 
-    def _find_new_tokens(self, rows: list[_Row], input_ids: np.ndarray, dictionary: BoundDictionary) -> None:
+    def _find_new_tokens(self, rows: list[Row], input_ids: np.ndarray, dictionary: BoundDictionary) -> None:
         """Tell apart, in place, the unknown tokens that a dictionary knows."""
         if not dictionary.new_ids:
             return
@@ -441,56 +413,10 @@ def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
             yield order[start:stop]
 
 
-def _are_real(rows: list[_Row]) -> np.ndarray:
+def _are_real(rows: list[Row]) -> np.ndarray:
     """Where there are tokens: (B, T) bool."""
     lengths = np.array([len(row.ids) for row in rows])
     return np.arange(lengths.max()) < lengths[:, None]
-
-
-def _find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Find where the spans of legal paths begin and end.
-
-    Args:
-        paths: (B, K, T) states.
-        real: (B, 1, T) bool, whether there is a token.
-        begins: (S,) bool, whether a state is the first of a span, or of no span.
-        wanted: (S,) bool, whether the spans that begin with a state are to be found.
-
-    Returns:
-        (N, 4): row, place among its paths, first token, token after the last; sorted.
-    """
-    shape = (*paths.shape[:2], paths.shape[2] + 1)  # one more, so that every span ends at a boundary of its own row
-    boundary, is_first = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    boundary[:, :, :-1] = begins[paths] | ~real
-    is_first[:, :, :-1] = begins[paths] & wanted[paths] & real
-    places = np.flatnonzero(boundary)
-    is_first = is_first.ravel()[places]
-    rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)
-    sizes = np.diff(places, append=0)[is_first]
-    return np.stack((rows, ranks, first, first + sizes), axis=1)
-
-
-def _write_spans(row: _Row, spans: _Spans) -> list[dict[str, Any]]:
-    text = row.text
-    return [
-        {"entity_group": label, "score": score, "word": text[start:stop], "start": start, "end": stop}
-        for label, score, start, stop in zip(spans.labels, spans.scores, spans.starts, spans.stops, strict=True)
-    ]
-
-
-def _write_tags(row: _Row, spans: _Spans, scheme: str) -> list[dict[str, Any]]:
-    tags = spans_to_tags(zip(spans.labels, spans.firsts, spans.ends, strict=True), len(row.ids), scheme)
-    return [
-        {"token": row.text[start:end], "tag": tag, "start": start, "end": end}
-        for tag, (start, end) in zip(tags, row.offsets.tolist(), strict=True)
-    ]
-
-
-def _write_words(row: _Row, spans: _Spans, white_space_parts: bool) -> list[str]:
-    pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
-    if white_space_parts:
-        return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
-    return [piece for piece in pieces if piece.strip(WHITE_SPACE)]
 
 
 __all__ = ["TaggingPipeline"]

@@ -125,7 +125,8 @@ def run_by_length(run: Callable[[Tensor, Tensor], list[Tensor]], input_ids: Tens
         What `run` gives for all rows. What stands at padding is arbitrary.
     """
     num_rows, num_tokens = input_ids.shape
-    if input_ids.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    is_eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+    if num_rows == 1 or input_ids.device.type != "cpu" or not is_eager:
         return run(input_ids, lengths)
     order = torch.argsort(lengths, descending=True, stable=True)
     sorted_lengths = lengths[order].tolist()

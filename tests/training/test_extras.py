@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from datasets import IterableDataset
 from safetensors.torch import load_file
@@ -162,3 +163,16 @@ def test_tensorboard_has_the_scalars(recipe_file, tmp_path, monkeypatch):
     scores = events.Scalars("eval/accuracy")
     assert [row.step for row in scores] == [epoch, 2 * epoch]
     assert max(row.value for row in scores) == pytest.approx(results["validation"]["accuracy"], abs=1e-6)
+
+
+def test_training_in_bfloat16_ends_near_float32_with_weights_in_float32(recipe_file, tmp_path):
+    options = ["--max_steps", "40", "--eval_strategy", "steps", "--save_strategy", "steps"]
+    options += ["--eval_steps", "40", "--save_steps", "40"]
+    losses = {}
+    for precision in ("false", "true"):
+        given = [*options, "--bf16", precision, "--use_cpu", "true", "--output_dir", str(tmp_path / precision)]
+        losses[precision] = train(read_recipe(str(recipe_file), given))["training"]["train_loss"]
+    assert losses["true"] == pytest.approx(losses["false"], rel=0.05)
+    assert losses["true"] != losses["false"]  # something was computed in another precision
+    tensors = load_file(tmp_path / "true" / "model.safetensors")
+    assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {torch.float32}

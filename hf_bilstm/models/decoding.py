@@ -1,0 +1,267 @@
+"""Decoding in NumPy: the best path of each row and the probabilities of its spans, from one sum over all paths.
+
+A step over a few rows is so little work that what counts is what a call costs, and a call of NumPy costs least.
+
+Letters in shape comments: B rows, T tokens, S states, K paths of a row, W states that may be visited, N spans.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .partition import FORBIDDEN
+
+# Steps between two divisions by the sum, which keep numbers within their range.
+_STRIDE = 8
+_ROUNDING = 1e-6  # more than what rounding adds to the score of a path
+_LIKELIEST = 8  # states of a token among which the best path is looked for first
+_LEAST_LOG = -1e9  # stands for log 0, so that differences of logarithms are finite
+
+
+class Chain(NamedTuple):
+    """Scores of starts (S,), transitions (S, S) and ends (S,), float64, and what sums need of them."""
+
+    start: np.ndarray
+    transitions: np.ndarray
+    end: np.ndarray
+    moves: np.ndarray  # (2, S, S) exponentiated transitions, and their transpose
+    edges: np.ndarray  # (2, 1, S) exponentiated starts, and ends
+
+
+@np.errstate(over="ignore")
+def make_chain(start: np.ndarray, transitions: np.ndarray, end: np.ndarray) -> Chain:
+    """Prepare the scores of a chain, forbidden ones at `FORBIDDEN`."""
+    moves = np.exp(np.stack((transitions, transitions.T)))
+    return Chain(start, transitions, end, moves, np.exp(np.stack((start, end)))[:, None])
+
+
+class PathSums(NamedTuple):
+    """Sums over the paths of a batch of chains, in probability, those of a token up to a constant of that token.
+
+    Attributes:
+        emissions: (T, B, S) what they are of.
+        lengths: (B,) real tokens of each row.
+        real: (T, B) bool, where there is a token.
+        onwards: (T, B, S) of all paths from each state on.
+        posterior: (T, B, S) of all paths through each state; not normalised.
+        overlap: (T, B) its sum at each token, 1 at padding.
+        total: (B,) logarithm of the sum of all paths, 0 for an empty row.
+        is_exact: (B,) bool, whether nothing that counts has underflowed.
+    """
+
+    emissions: np.ndarray
+    lengths: np.ndarray
+    real: np.ndarray
+    onwards: np.ndarray
+    posterior: np.ndarray
+    overlap: np.ndarray
+    total: np.ndarray
+    is_exact: np.ndarray
+
+
+@np.errstate(divide="ignore", over="ignore", invalid="ignore")  # what comes of it is told by `is_exact`
+def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathSums:
+    """Sum over paths by forward-backward in scaled probability space (Rabiner 1989, section V.A for the scaling).
+
+    The twin of `partition.sum_paths`, where it is said when the sums are exact.
+
+    Args:
+        emissions: (B, T, S), right-padded and finite; at least one row and one token.
+        lengths: (B,) real tokens of each row.
+        chain: The other scores.
+
+    Returns:
+        The sums.
+    """
+    by_token = np.ascontiguousarray(emissions.transpose(1, 0, 2), dtype=np.float64)  # (T, B, S)
+    num_tokens, num_rows, num_states = by_token.shape
+    positions, rows = np.arange(num_tokens)[:, None], np.arange(num_rows)
+    real = positions < lengths
+    mirrored = lengths - 1 - positions
+    reversal = np.where(real, mirrored, positions)  # (T, B), its own inverse
+    peaks = by_token.max(axis=2, keepdims=True)  # (T, B, 1)
+    steps = np.empty((num_tokens, 2, num_rows, num_states))
+    np.exp(by_token - peaks, out=steps[:, 0])
+    steps[:, 1] = steps[:, 0][reversal, rows]
+    arrived = np.empty((num_tokens + 1, 2, num_rows, num_states))  # before each token's emission
+    arrived[0] = chain.edges
+    reached = np.empty_like(steps)  # with it
+    norms = []
+    smallest_number = np.finfo(np.float64).tiny
+    multiply, matmul, moves = np.multiply, np.matmul, chain.moves
+    for position, (before, step, current, after) in enumerate(zip(arrived, steps, reached, arrived[1:], strict=False)):
+        multiply(before, step, out=current)
+        if position % _STRIDE == 0:
+            norm = current.sum(axis=2, keepdims=True).clip(smallest_number)  # (2, B, 1)
+            current /= norm
+            norms.append(norm[0, :, 0])
+        matmul(current, moves, out=after)
+    onwards = reached[:, 1][reversal, rows]
+    posterior = arrived[:-1, 0] * onwards
+    overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
+    last = reached[(lengths - 1).clip(0), 0, rows]  # (B, S)
+    total = (peaks[:, :, 0] * real).sum(axis=0) + (np.log(norms) * real[::_STRIDE]).sum(axis=0)
+    total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
+    is_exact = (overlap.min(axis=0) > smallest_number ** (2 / 3)) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
+    return PathSums(by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
+
+
+def score_paths(paths: np.ndarray, emissions: np.ndarray, real: np.ndarray, chain: Chain) -> np.ndarray:
+    """Score one path a row.
+
+    Args:
+        paths: (T, B) states, any at padding.
+        emissions: (T, B, S).
+        real: (T, B) bool, where there is a token; every row has one.
+        chain: The other scores.
+
+    Returns:
+        (B,) scores.
+    """
+    rows = np.arange(paths.shape[1])
+    emitted = np.where(real, np.take_along_axis(emissions, paths[:, :, None], 2)[:, :, 0], 0.0).sum(axis=0)
+    moved = (chain.transitions[paths[:-1], paths[1:]] * real[1:]).sum(axis=0)
+    return emitted + moved + chain.start[paths[0]] + chain.end[paths[real.sum(axis=0) - 1, rows]]
+
+
+def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
+    """Find the best path of each row by what the sums tell: none of probability p visits a state of smaller posterior.
+
+    So the path of the likeliest states is the best one if it has more than half of the probability. Otherwise the best
+    path through the few likeliest states of each token is, if it is likelier than every state left out; if not, among
+    more of them.
+
+    Args:
+        sums: Of the chains.
+        chain: The other scores.
+
+    Returns:
+        (T, B) states, arbitrary at padding, and (B,) bool: rows where the best path is not known to be the only best.
+    """
+    paths = sums.posterior.argmax(axis=2)
+    unknown = ~sums.is_exact
+    rows = np.flatnonzero((sums.lengths > 0) & sums.is_exact)
+    scores = score_paths(paths[:, rows], sums.emissions[:, rows], sums.real[:, rows], chain)
+    rows = rows[scores - sums.total[rows] < math.log(0.5) + _ROUNDING]
+    num_states, width = sums.posterior.shape[2], _LIKELIEST
+    while len(rows):
+        width = min(width, num_states)
+        posterior = sums.posterior[:, rows] / sums.overlap[:, rows, None]
+        posterior[~sums.real[:, rows]] = 0.0
+        states = np.argsort(-posterior, axis=2)[:, :, : width + 1]  # (T, B, W + 1), the likeliest first
+        found, margin = _best_paths_among(states[:, :, :width], rows, sums, chain)
+        paths[:, rows] = found
+        unknown[rows] = margin < _ROUNDING
+        if width == num_states:
+            break
+        left_out = np.take_along_axis(posterior, states[:, :, width:], 2).max(axis=(0, 2))  # (B,)
+        scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], chain) - sums.total[rows]
+        rows = rows[scores - _ROUNDING < np.log(np.maximum(left_out, np.finfo(np.float64).tiny))]
+        width *= 4
+    return paths, unknown
+
+
+def _best_paths_among(
+    states: np.ndarray, rows: np.ndarray, sums: PathSums, chain: Chain
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best path of some rows that visits none but some states (T, B, W) of each token (Viterbi 1967).
+
+    Gives the paths (T, B), and by how much at least each is better than any other (B,).
+    """
+    emitted = np.take_along_axis(sums.emissions[:, rows], states, 2)  # (T, B, W)
+    moved = chain.transitions[states[:-1, :, :, None], states[1:, :, None, :]]  # (T - 1, B, W from, W to)
+    reached = np.empty_like(emitted)
+    reached[0] = chain.start[states[0]] + emitted[0]
+    for before, move, emission, current in zip(reached, moved, emitted[1:], reached[1:], strict=False):
+        np.add((before[:, :, None] + move).max(axis=1), emission, out=current)  # over (B, W from, W to)
+    origins = (reached[:-1, :, :, None] + moved).argmax(axis=2)  # (T - 1, B, W to)
+    closing = reached + chain.end[states]  # (T, B, W), of rows that end there
+    last, columns = sums.lengths[rows] - 1, np.arange(len(rows))
+    places = closing.argmax(axis=2)  # (T, B)
+    place = places[-1]
+    for position in range(len(origins) - 1, -1, -1):
+        place = np.where(last <= position, places[position], origins[position, columns, place])
+        places[position] = place
+    ways = closing[last, columns][None]  # (1, B, W)
+    if len(origins):
+        from_before = reached[:-1] + np.take_along_axis(moved, places[1:, :, None, None], 3)[..., 0]  # (T - 1, B, W)
+        ways = np.concatenate((ways, np.where(sums.real[1:, rows, None], from_before, ways)))
+    second, first = np.partition(ways, -2, axis=2)[:, :, -2:].transpose(2, 0, 1)
+    return np.take_along_axis(states, places[:, :, None], 2)[:, :, 0], (first - second).min(axis=0)
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # the logarithms of 0, and of what is not exact and replaced
+def span_log_probabilities(
+    sums: PathSums, chain: Chain, paths: np.ndarray, spans: np.ndarray, begins: np.ndarray
+) -> np.ndarray:
+    """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
+
+    It is the posterior of the first state, times that of each further state given the one before it, times that of a
+    state that starts anew after the last.
+
+    Args:
+        sums: Of the chains.
+        chain: The other scores.
+        paths: (B, K, T) states of K legal paths a row.
+        spans: (N, 4) row, place among the row's paths, first token, token after the last.
+        begins: (S,) bool, whether a state is the first of a span, or of no span.
+
+    Returns:
+        (N,), at most 0.
+    """
+    rows, ranks, starts, ends = spans.T
+    num_tokens = len(sums.emissions)
+    steps = paths.transpose(2, 0, 1)  # (T, B, K)
+    last = ends.clip(max=num_tokens - 1)
+    first_states = paths[rows, ranks, starts]
+    posterior = np.log(sums.posterior[starts, rows, first_states] / sums.overlap[starts, rows])
+    onwards = np.log(np.take_along_axis(sums.onwards, steps, 2))  # (T, B, K)
+    after = np.log((chain.moves[0][steps[:-1]] * sums.onwards[1:, :, None]).sum(axis=3))  # (T - 1, B, K)
+    following = np.log(sums.onwards[last, rows])  # (N, S)
+    inexact = np.flatnonzero(~sums.is_exact)
+    if len(inexact):
+        logs = _sum_in_log_space(sums.emissions[:, inexact], sums.lengths[inexact], chain)
+        onwards[:, inexact] = np.take_along_axis(logs.onwards, steps[:, inexact], 2)
+        after[:, inexact] = np.take_along_axis(logs.after[:-1], steps[:-1, inexact], 2)
+        of_these = np.flatnonzero(~sums.is_exact[rows])
+        places = np.searchsorted(inexact, rows[of_these])
+        posterior[of_these] = logs.posterior[starts[of_these], places, first_states[of_these]]
+        following[of_these] = logs.onwards[last[of_these], places]
+    onwards, after, following = (np.maximum(logs, _LEAST_LOG) for logs in (onwards, after, following))
+    moved = chain.transitions[steps[:-1], steps[1:]] + onwards[1:] - after  # (T - 1, B, K)
+    summed = np.zeros(steps.shape)
+    np.cumsum(np.where(sums.real[1:, :, None], moved, 0.0), axis=0, out=summed[1:])
+    inside = summed[ends - 1, rows, ranks] - summed[starts, rows, ranks]
+    following += chain.transitions[paths[rows, ranks, ends - 1]]  # (N, S)
+    peak = following.max(axis=1, keepdims=True)
+    weights = np.exp(following - peak)
+    closed = np.log((weights * begins).sum(axis=1)) - np.log(weights.sum(axis=1))
+    return np.minimum(posterior + inside + np.where(ends == sums.lengths[rows], 0.0, closed), 0.0)
+
+
+class _LogSums(NamedTuple):
+    onwards: np.ndarray  # (T, B, S) from each state on, up to a constant of the token
+    after: np.ndarray  # (T, B, S) after each state, up to the same
+    posterior: np.ndarray  # (T, B, S) normalised
+
+
+def _sum_in_log_space(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> _LogSums:
+    """Forward-backward of (T, B, S) emissions in log space, for scores so far apart that probabilities underflow."""
+    up_to, onwards, after = (np.empty_like(emissions) for _ in range(3))
+    arrived = np.broadcast_to(chain.start, emissions.shape[1:])
+    for position, emission in enumerate(emissions):
+        reached = arrived + emission
+        up_to[position] = reached - reached.max(axis=1, keepdims=True)  # keeps the numbers small over any length
+        arrived = np.logaddexp.reduce(up_to[position][:, :, None] + chain.transitions, axis=1)
+    following = np.broadcast_to(chain.end, emissions.shape[1:])
+    for position in range(len(emissions) - 1, -1, -1):
+        after[position] = following
+        onward = emissions[position] + following
+        onwards[position] = onward - onward.max(axis=1, keepdims=True)
+        following = np.logaddexp.reduce(chain.transitions + onwards[position][:, None], axis=2)
+        following = np.where((lengths > position)[:, None], following, chain.end)
+    through = np.maximum(up_to + after, FORBIDDEN)
+    return _LogSums(onwards, after, through - np.logaddexp.reduce(through, axis=2)[:, :, None])

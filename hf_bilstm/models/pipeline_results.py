@@ -1,0 +1,117 @@
+"""What the tag pipeline finds in a batch, and how it is written down.
+
+Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S states, N spans.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .tagging_schemes import spans_to_tags
+from .tokenizer_backend import WHITE_SPACE
+
+_WHITE_SPACE_RUN = re.compile(f"[{WHITE_SPACE}]+")
+
+
+class Row(NamedTuple):
+    """A text and its tokens."""
+
+    text: str
+    ids: list[int]
+    offsets: np.ndarray  # (T, 2) first character of each token, and the one after its last
+
+
+class Spans(NamedTuple):
+    """Spans of a batch, a list for each of their properties: an object for each span would keep the collector busy."""
+
+    labels: list[str]
+    scores: list[float]
+    firsts: list[int]  # token
+    ends: list[int]  # token after the last
+    starts: list[int]  # character
+    stops: list[int]  # character after the last
+
+    def between(self, first: int, last: int) -> Spans:
+        """Take some neighbours."""
+        cut = slice(first, last)
+        return Spans(
+            self.labels[cut], self.scores[cut], self.firsts[cut], self.ends[cut], self.starts[cut], self.stops[cut]
+        )
+
+
+def find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Find where the spans of legal paths begin and end.
+
+    Args:
+        paths: (B, K, T) states.
+        real: (B, 1, T) bool, whether there is a token.
+        begins: (S,) bool, whether a state is the first of a span, or of no span.
+        wanted: (S,) bool, whether the spans that begin with a state are to be found.
+
+    Returns:
+        (N, 4): row, place among its paths, first token, token after the last; sorted.
+    """
+    shape = (*paths.shape[:2], paths.shape[2] + 1)  # one more, so that every span ends at a boundary of its own row
+    boundary, is_first = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    boundary[:, :, :-1] = begins[paths] | ~real
+    is_first[:, :, :-1] = begins[paths] & wanted[paths] & real
+    places = np.flatnonzero(boundary)
+    is_first = is_first.ravel()[places]
+    rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)
+    sizes = np.diff(places, append=0)[is_first]
+    return np.stack((rows, ranks, first, first + sizes), axis=1)
+
+
+def write_spans(row: Row, spans: Spans) -> list[dict[str, Any]]:
+    """Write a row's spans as the stock pipeline does.
+
+    Args:
+        row: The text.
+        spans: Its spans.
+
+    Returns:
+        For each `{"entity_group", "score", "word", "start", "end"}`.
+    """
+    text = row.text
+    return [
+        {"entity_group": label, "score": score, "word": text[start:stop], "start": start, "end": stop}
+        for label, score, start, stop in zip(spans.labels, spans.scores, spans.starts, spans.stops, strict=True)
+    ]
+
+
+def write_tags(row: Row, spans: Spans, scheme: str) -> list[dict[str, Any]]:
+    """Write a row's tokens with their tags.
+
+    Args:
+        row: The text.
+        spans: Its spans.
+        scheme: Name of a tagging scheme.
+
+    Returns:
+        For each token `{"token", "tag", "start", "end"}`.
+    """
+    tags = spans_to_tags(zip(spans.labels, spans.firsts, spans.ends, strict=True), len(row.ids), scheme)
+    return [
+        {"token": row.text[start:end], "tag": tag, "start": start, "end": end}
+        for tag, (start, end) in zip(tags, row.offsets.tolist(), strict=True)
+    ]
+
+
+def write_words(row: Row, spans: Spans, white_space_parts: bool) -> list[str]:
+    """Write a row's words.
+
+    Args:
+        row: The text.
+        spans: Its spans, each a word.
+        white_space_parts: Whether white space inside of a span parts words.
+
+    Returns:
+        The words; white space alone is none.
+    """
+    pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
+    if white_space_parts:
+        return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]
+    return [piece for piece in pieces if piece.strip(WHITE_SPACE)]
