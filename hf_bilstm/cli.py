@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(arguments: Sequence[str]) -> None:
-    """Train a tagger from a recipe and print its scores.
+    """Train a model from a recipe and print its scores.
 
     Args:
         arguments: A YAML file, then `--key value` pairs that stand over it.
@@ -116,17 +116,17 @@ def search(arguments: Sequence[str]) -> None:
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Score a trained tagger and print a table.
+    """Score a trained model and print a table.
 
     Args:
         arguments: A model, then options; data options stand over those that the model was trained with.
     """
     parser = ArgumentParser(
         prog="hf-bilstm evaluate",
-        description="Score a trained tagger. Takes the data options of `hf-bilstm train` too (--data_dir, "
+        description="Score a trained model. Takes the data options of `hf-bilstm train` too (--data_dir, "
         "--test_file, --file_scheme ...); those left out are the ones the model was trained with.",
     )
-    parser.add_argument("model", help="folder or Hub id of a tagger")
+    parser.add_argument("model", help="folder or Hub id of a model")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="default: test")
     parser.add_argument("--json", metavar="FILE", help="file to write the scores to")
     parser.add_argument(
@@ -176,7 +176,7 @@ def predict(arguments: Sequence[str]) -> None:
         '{"text": ..., "label": ..., "score": ..., "scores": {label: probability, ...}}.\n'
         "--format words prints the words of a segmentation model, parted by blanks, and --format word_tag word/TAG.",
     )
-    parser.add_argument("model", help="folder or Hub id of a tagger")
+    parser.add_argument("model", help="folder or Hub id of a model")
     parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
     parser.add_argument("--batch_size", type=int, help="most sentences a batch (default: 128)")
     parser.add_argument("--format", default="json", choices=("json", "words", "word_tag"), help="default: json")
@@ -277,14 +277,14 @@ _LINES: dict[str, Callable[[str, Any], str]] = {"json": _json_line, "words": _wo
 
 
 def push(arguments: Sequence[str]) -> None:
-    """Push a trained tagger to the Hub and print where it is.
+    """Push a trained model to the Hub and print where it is.
 
     Args:
         arguments: A trained folder, a repository's name, and options.
     """
     parser = ArgumentParser(
         prog="hf-bilstm push",
-        description="Push what belongs to a trained tagger (model, tokenizer, code, card, pictures, recipe, results) "
+        description="Push what belongs to a trained model (weights, tokenizer, code, card, pictures, recipe, results) "
         "to the Hub in one commit. Log in with `hf auth login`, or set HF_TOKEN.",
     )
     parser.add_argument("model", help="folder that `hf-bilstm train` wrote")

@@ -63,7 +63,7 @@ def push_folder(
     commit = api.create_commit(
         repo_id,
         [CommitOperationAdd(file, card.encode() if file == "README.md" else folder / file) for file in files],
-        commit_message="Upload tagger",
+        commit_message="Upload model",
         revision=revision,
         create_pr=create_pr,
     )

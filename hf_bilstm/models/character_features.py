@@ -105,10 +105,8 @@ class CharacterBiLstm(nn.Module):
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Encode words; as `CharacterCnn.forward`."""
-        states = self.layer(embedded, reversal_index(lengths, embedded.shape[1]))
-        forward, backward = states.chunk(2, dim=2)
-        rows = torch.arange(len(lengths), device=lengths.device)
-        return torch.cat((forward[rows, lengths - 1], backward[:, 0]), dim=1)
+        _, ends = self.layer(embedded, reversal_index(lengths, embedded.shape[1]))
+        return ends
 
 
 class CharacterFeatures(nn.Module):

@@ -30,7 +30,8 @@ class ModelCardCallback(TrainerCallback):
 
     Args:
         facts: What is known from the start; validation scores are added as they come.
-        data: Columns `tokens` and `tags` of the training's splits, "train" and "validation", for the card to describe.
+        data: The training's splits, "train" and "validation", for the card to describe: columns `tokens` and `tags`,
+            or `text` and `label`.
     """
 
     def __init__(self, facts: CardFacts | None = None, data: Mapping[str, Dataset | None] | None = None) -> None:

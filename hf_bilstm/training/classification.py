@@ -15,7 +15,7 @@ from hf_bilstm.metrics.errors import pair_errors
 from hf_bilstm.models.tagging_schemes import Span
 from hf_bilstm.training.error_page import Sentence
 from hf_bilstm.training.reports import confusion_counts, score_bins, summarize, write_pages
-from hf_bilstm.training.scoring import batches_by_length
+from hf_bilstm.training.scoring import batches_by_length, input_columns
 from hf_bilstm.training.text_error_page import TextError, render_text_errors
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ def predict_probabilities(
         (N, L) probabilities, in the data set's order.
     """
     model.eval()
-    input_ids = dataset["input_ids"][:]
-    probabilities = np.empty((len(input_ids), len(model.config.labels)), dtype=np.float32)
-    for rows in batches_by_length([len(ids) for ids in input_ids], tokens_per_batch):
-        batch = tokenizer.pad({"input_ids": [input_ids[row] for row in rows]}, return_tensors="pt").to(model.device)
+    columns = input_columns(dataset)
+    probabilities = np.empty((len(dataset), len(model.config.labels)), dtype=np.float32)
+    for rows in batches_by_length([len(ids) for ids in columns["input_ids"]], tokens_per_batch):
+        batch = tokenizer.pad(
+            {name: [values[row] for row in rows] for name, values in columns.items()}, return_tensors="pt"
+        ).to(model.device)
         probabilities[rows] = model(**batch).logits.softmax(dim=-1).cpu().numpy()
     return probabilities
 
