@@ -12,6 +12,7 @@ from safetensors import SafetensorError, deserialize
 from tokenizers import Tokenizer
 
 CONFIG, TOKENIZER, WEIGHTS = FILES = ("config.json", "tokenizer.json", "model.safetensors")
+TOKENIZER_OPTIONS = "tokenizer_config.json"  # of models that look into words
 # Fields of config.json that every model has; others are of features that older ones lack.
 _FIELDS = (
     *("id2label", "tagging_scheme", "num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "pad_token_id"),
@@ -57,6 +58,24 @@ class Checkpoint:
             )
         return [self.weights.pop(name) for name in names]
 
+    def read_tokenizer_options(self) -> dict[str, Any]:
+        """Read what the tokenizer was saved with beside tokenizer.json: the characters that a model of words knows.
+
+        Returns:
+            `characters` and `char_width`, and what else there is.
+
+        Raises:
+            OSError: If the file is missing or damaged.
+            ValueError: If it says nothing of characters.
+        """
+        options = _read_json(self.place / TOKENIZER_OPTIONS)
+        if not options.get("characters") or not options.get("char_width"):
+            raise ValueError(
+                f"{self.place / TOKENIZER_OPTIONS} lacks characters or char_width, which a model that looks into "
+                f"words needs: save the tokenizer again."
+            )
+        return options
+
     def check_nothing_is_left(self) -> None:
         """See that every weight was taken: another belongs to a feature without which the answers would be wrong.
 
@@ -92,7 +111,10 @@ def find(name: str | Path, revision: str | None = None) -> Path:
 
 def read_config(place: Path) -> dict[str, Any]:
     """Read the configuration in a model's folder."""
-    file = place / CONFIG
+    return _read_json(place / CONFIG)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except ValueError as error:
@@ -129,7 +151,7 @@ def _download(name: str, revision: str | None) -> Path:
         raise ImportError(
             f"There is no folder {name}, and reading from the Hub takes huggingface_hub: pip install huggingface_hub."
         ) from error
-    return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    return Path(snapshot_download(name, revision=revision, allow_patterns=[*FILES, TOKENIZER_OPTIONS]))
 
 
 def _check_config(config: dict[str, Any], kind: str, file: Path) -> None:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from .cells import sigmoid
 from .checkpoint import Checkpoint, read_checkpoint
-from .encoder import Encoder, group_by_length, join
+from .encoder import Encoder, group_by_length, join, words_of
 from .pooling import attention_scores, pool_attention, pool_last, pool_max, pool_mean
 from .recurrence import merge
 
@@ -93,19 +93,21 @@ class NativeClassifier:
             if not isinstance(text, str):
                 raise ValueError(f"texts[{place}] is {text!r:.80}: it takes a string, or a list or tuple of strings.")
         encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        words = [words_of(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
         return [
             [
                 {"label": self.labels[label], "score": float(scores[label])}
                 for label in np.argsort(-scores, kind="stable")
             ]
-            for scores in self._normalize(self.logits([encoding.ids for encoding in encodings]))
+            for scores in self._normalize(self.logits([encoding.ids for encoding in encodings], words))
         ]
 
-    def logits(self, sentences: Sequence[Sequence[int]]) -> np.ndarray:
+    def logits(self, sentences: Sequence[Sequence[int]], words: Sequence[Sequence[str]] | None = None) -> np.ndarray:
         """Score the labels of token ids.
 
         Args:
             sentences: Token ids of each of any number of texts.
+            words: The tokens' texts, for models that look into words.
 
         Returns:
             (B, L).
@@ -117,7 +119,8 @@ class NativeClassifier:
         logits = np.zeros((len(sentences), len(self.labels)), dtype=weight.dtype)
         for batch in group_by_length([len(sentence) for sentence in sentences]):
             ids, lengths = join([sentences[place] for place in batch])
-            logits[batch] = self.pool(*self.encoder.directions(ids, lengths), lengths) @ weight.T + bias
+            of_batch = None if words is None else [word for place in batch for word in words[place]]
+            logits[batch] = self.pool(*self.encoder.directions(ids, lengths, of_batch), lengths) @ weight.T + bias
         return logits
 
     def pool(self, forward: np.ndarray, backward: np.ndarray, lengths: np.ndarray) -> np.ndarray:

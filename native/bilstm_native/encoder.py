@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from tokenizers import Encoding
 
+from .characters import CharacterBiLstm, CharacterCnn, CharacterFeatures
 from .checkpoint import Checkpoint
 from .embeddings import BigramEmbeddings, CharacterTypeEmbeddings, LexiconEmbeddings, TokenEmbeddings
 from .recurrence import BiRecurrent, merge, pad
@@ -37,29 +39,38 @@ class Encoder:
         self.merge_mode: str = checkpoint.config["merge_mode"]
         self.vocab_size: int = len(self.embeddings[0].table)
 
-    def embed(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def embed(self, ids: np.ndarray, lengths: np.ndarray, words: Sequence[str] | None = None) -> np.ndarray:
         """Look tokens up.
 
         Args:
             ids: (N,) tokens of the first sentence, then those of the second, ...
             lengths: (B,) tokens of each.
+            words: The texts of the N tokens, for models that look into words.
 
         Returns:
             (N, D).
 
         Raises:
-            ValueError: If an id is outside of the vocabulary.
+            ValueError: If an id is outside of the vocabulary, or the texts of words are needed and missing.
         """
         if len(ids) and not 0 <= ids.min() <= ids.max() < self.vocab_size:
             raise ValueError(f"Token ids must be 0 to {self.vocab_size - 1}, got {ids.min()} to {ids.max()}.")
-        return np.concatenate([table.forward(ids, lengths) for table in self.embeddings], axis=1)
+        return np.concatenate([self._look_up(table, ids, lengths, words) for table in self.embeddings], axis=1)
 
-    def forward(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def _look_up(self, table: Any, ids: np.ndarray, lengths: np.ndarray, words: Sequence[str] | None) -> np.ndarray:
+        if not isinstance(table, CharacterFeatures):
+            return np.asarray(table.forward(ids, lengths))
+        if words is None:
+            raise ValueError("This model looks into words: give their texts beside the ids.")
+        return table.forward(words)
+
+    def forward(self, ids: np.ndarray, lengths: np.ndarray, words: Sequence[str] | None = None) -> np.ndarray:
         """Run embeddings and layers.
 
         Args:
             ids: (N,) tokens of the first sentence, then those of the second, ...
             lengths: (B,) tokens of each, falling.
+            words: As for `embed`.
 
         Returns:
             (T, B, D) what the last layer says of each token, 0 at padding.
@@ -67,14 +78,17 @@ class Encoder:
         Raises:
             ValueError: If an id is outside of the vocabulary.
         """
-        return merge(*self.directions(ids, lengths), self.merge_mode)
+        return merge(*self.directions(ids, lengths, words), self.merge_mode)
 
-    def directions(self, ids: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def directions(
+        self, ids: np.ndarray, lengths: np.ndarray, words: Sequence[str] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Run embeddings and layers, and leave the last one's directions apart.
 
         Args:
             ids: (N,), as for `forward`.
             lengths: (B,) falling.
+            words: As for `embed`.
 
         Returns:
             What each direction of the last layer says of each token, (T, B, H) each, 0 at padding.
@@ -83,7 +97,7 @@ class Encoder:
             ValueError: If an id is outside of the vocabulary.
         """
         *others, last = self.layers
-        h = pad(self.embed(ids, lengths), lengths)
+        h = pad(self.embed(ids, lengths, words), lengths)
         for layer in others:
             h = layer.forward(h, lengths)
         return last.directions(h, lengths)
@@ -98,6 +112,8 @@ def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
     if config.get("character_type_embedding_size"):
         types, table = checkpoint.take(at + "character_types", at + "character_type_embeddings.weight")
         tables.append(CharacterTypeEmbeddings(types, table))
+    if config.get("char_embedding_size"):
+        tables.append(_build_characters(checkpoint, at + "characters."))
     if config.get("lexicon_embedding_size"):
         checkpoint.take(at + "lexicon.held_out")  # which training alone looks at
         keys, frequencies, projection = checkpoint.take(
@@ -107,13 +123,32 @@ def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
     return tables
 
 
+def _build_characters(checkpoint: Checkpoint, at: str) -> CharacterFeatures:
+    config = checkpoint.config
+    (table,) = checkpoint.take(at + "embeddings.weight")
+    encoder: CharacterCnn | CharacterBiLstm
+    if config["char_encoder"] == "cnn":
+        kinds = range(len(config["char_kernel_sizes"]))
+        parts = ("weight", "bias")
+        names = [[f"{at}encoder.projections.{kind}.{part}" for part in parts] for kind in kinds]
+        encoder = CharacterCnn([(weight, bias) for weight, bias in (checkpoint.take(*pair) for pair in names)])
+    else:
+        encoder = CharacterBiLstm(_take_layer(checkpoint, at + "encoder.layer.", "lstm", "concat"))
+    options = checkpoint.read_tokenizer_options()
+    return CharacterFeatures(options["characters"], options["char_width"], table, encoder)
+
+
 def _build_layer(checkpoint: Checkpoint, number: int) -> BiRecurrent:
+    config = checkpoint.config
+    return _take_layer(checkpoint, f"bilstm.encoder.layers.{number}.", config["rnn_type"], config["merge_mode"])
+
+
+def _take_layer(checkpoint: Checkpoint, at: str, rnn_type: str, merge_mode: str) -> BiRecurrent:
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     forward, backward = (
-        checkpoint.take(*(f"bilstm.encoder.layers.{number}.{direction}_rnn.{name}" for name in names))
-        for direction in ("forward", "backward")
+        checkpoint.take(*(f"{at}{direction}_rnn.{name}" for name in names)) for direction in ("forward", "backward")
     )
-    return BiRecurrent(forward, backward, checkpoint.config["rnn_type"], checkpoint.config["merge_mode"])
+    return BiRecurrent(forward, backward, rnn_type, merge_mode)
 
 
 def join(sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -127,6 +162,11 @@ def join(sentences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
     return np.array([token for sentence in sentences for token in sentence], dtype=np.int64), lengths
+
+
+def words_of(encoding: Encoding, text: str) -> list[str]:
+    """Give the texts of a text's tokens."""
+    return [text[start:stop] for start, stop in encoding.offsets]
 
 
 def group_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from .checkpoint import Checkpoint, read_checkpoint
 from .crf import FORBIDDEN, Crf
 from .dictionary import Dictionary
-from .encoder import Encoder, group_by_length, join
+from .encoder import Encoder, group_by_length, join, words_of
 from .recurrence import pad, unpad
 from .states import OUTSIDE, derive_states
 
@@ -144,11 +144,14 @@ class NativeTagger:
             found[place] += [part for part in parts if _WHITE_SPACE.sub("", part)]
         return found
 
-    def emissions(self, sentences: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    def emissions(
+        self, sentences: Sequence[Sequence[int]], words: Sequence[Sequence[str]] | None = None
+    ) -> list[np.ndarray]:
         """Score the states of every token, before any transition and rule.
 
         Args:
             sentences: Token ids of each of any number of sentences.
+            words: The tokens' texts, for models that look into words.
 
         Returns:
             (tokens, S) for each.
@@ -159,14 +162,16 @@ class NativeTagger:
         scores: list[np.ndarray] = [np.zeros((0, len(self.states.types)))] * len(sentences)
         for batch in group_by_length([len(sentence) for sentence in sentences]):
             ids, lengths = join([sentences[place] for place in batch])
-            for place, part in zip(batch, np.split(self._emit(ids, lengths), lengths.cumsum()[:-1]), strict=True):
+            texts = None if words is None else [word for place in batch for word in words[place]]
+            of_rows = np.split(self._emit(ids, lengths, texts), lengths.cumsum()[:-1])
+            for place, part in zip(batch, of_rows, strict=True):
                 scores[place] = part
         return scores
 
-    def _emit(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def _emit(self, ids: np.ndarray, lengths: np.ndarray, words: Sequence[str] | None) -> np.ndarray:
         """Score the states of every token: (N, S)."""
         weight, bias = self.classifier
-        return unpad(self.encoder.forward(ids, lengths), lengths) @ weight.T + bias
+        return unpad(self.encoder.forward(ids, lengths, words), lengths) @ weight.T + bias
 
     def _rule(self, emissions: np.ndarray, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Leave `O` alone legal at white space, where the model asks for it, and let its dictionary count: (N, S)."""
@@ -183,18 +188,20 @@ class NativeTagger:
                 raise ValueError(f"texts[{place}] is {text!r:.80}: it takes a string, or a list or tuple of strings.")
         encodings = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         for batch in group_by_length([len(encoding) for encoding in encodings]):
-            spans, states, scores = self._decode([encodings[place].ids for place in batch], wanted)
+            words = [word for place in batch for word in words_of(encodings[place], texts[place])]
+            spans, states, scores = self._decode([encodings[place].ids for place in batch], words, wanted)
             offsets = [encodings[place].offsets for place in batch]
             for (row, first, end), state, score in zip(spans.tolist(), states.tolist(), scores.tolist(), strict=True):
                 yield _Stretch(batch[row], state, score, offsets[row][first][0], offsets[row][end - 1][1])
 
     def _decode(
-        self, sentences: Sequence[Sequence[int]], wanted: np.ndarray
+        self, sentences: Sequence[Sequence[int]], words: Sequence[str], wanted: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find the best path of each sentence of a batch, and the stretches that begin with a wanted state (S,).
 
         Args:
             sentences: Token ids, of the longest sentence first.
+            words: The texts of all tokens.
             wanted: (S,) bool.
 
         Returns:
@@ -202,7 +209,7 @@ class NativeTagger:
             token (N,), and its probability (N,).
         """
         ids, lengths = join(sentences)
-        emissions = pad(self._rule(self._emit(ids, lengths), ids, lengths), lengths)  # (T, B, S)
+        emissions = pad(self._rule(self._emit(ids, lengths, words), ids, lengths), lengths)  # (T, B, S)
         paths = self.crf.best_paths(emissions, lengths)
         states = unpad(paths, lengths)  # (N,)
         begins = np.flatnonzero(self.states.starts[states])

@@ -21,6 +21,11 @@ def make_tokenizer(**options):
     return BiLstmTokenizer.from_corpus([ALPHABET[:-2]], **options)
 
 
+def make_word_tokenizer(char_width):
+    words = ["abcd", "bad", "cab", "A", "北", "?"]
+    return BiLstmTokenizer.from_corpus([words], granularity="word", char_width=char_width)
+
+
 def make_tagger(tokenizer=None, dictionary=None, scheme="bioes", seed=0, **config):
     """A PyTorch tagger of random weights in evaluation mode, and its tokenizer."""
     torch.manual_seed(seed)
@@ -34,6 +39,8 @@ def make_tagger(tokenizer=None, dictionary=None, scheme="bioes", seed=0, **confi
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_()
+        if config.get("char_embedding_size"):
+            model.bilstm.embeddings.characters.embeddings.weight[0] = 0  # padding, which training leaves at 0
     model.bilstm.embeddings.fill_character_types(tokenizer.get_vocab())
     if config.get("lexicon_embedding_size"):
         frequencies = torch.tensor([1, 3, 7, 40])

@@ -108,7 +108,9 @@ def test_a_repository_of_the_hub(finished, hub, tmp_path):
     reader = environment(hub.url, tmp_path / "reader")
     assert read([sys.executable], "org/tagger", env=reader) == [expected(finished), []]
     (snapshot,) = (tmp_path / "reader").glob("hub/models--org--tagger/snapshots/*")
-    assert {file.name for file in snapshot.iterdir()} == {"config.json", "tokenizer.json", "model.safetensors"}
+    assert {file.name for file in snapshot.iterdir()} == {
+        *("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")
+    }
 
 
 def test_predict(trained, tmp_path, capsys):

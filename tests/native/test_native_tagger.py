@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers_native import dictionary, in_numpy, make_tagger, make_tokenizer, random_texts
+from helpers_native import dictionary, in_numpy, make_tagger, make_tokenizer, make_word_tokenizer, random_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -37,26 +37,28 @@ NOT_FOR_INFERENCE = {
         "bigram_embedding_size",
         "hidden_size",
         "lexicon_size",
-    ),  # the weights' shapes say
-    *("token_dropout", "embedding_dropout", "hidden_dropout", "dropout_type", "lexicon_dropout", "label_weights"),
-    *("unk_token_id", "dictionary_profiles", "tagset", "tag_meanings", "tag_mappings"),
-}
-# Of features that make it refuse a checkpoint: for their weights, or as a model of another kind.
-REFUSED = {
-    *(
         "char_vocab_size",
-        "char_embedding_size",
-        "char_encoder",
-        "char_kernel_sizes",
         "char_hidden_size",
+    ),  # the weights' shapes say
+    *(
+        "token_dropout",
+        "embedding_dropout",
+        "hidden_dropout",
+        "dropout_type",
+        "lexicon_dropout",
+        "label_weights",
         "char_dropout",
     ),
+    *("unk_token_id", "dictionary_profiles", "tagset", "tag_meanings", "tag_mappings"),
+}
+# Of a model of another kind.
+REFUSED = {
     *("classifier_pooling", "classifier_dropout"),
 }
 USED = {
     *("bigram_buckets", "character_type_embedding_size", "lexicon_embedding_size", "lexicon_max_length"),
     *("num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "tagging_scheme", "white_space_token_id"),
-    *("dictionary_nodes", "pad_token_id"),
+    *("dictionary_nodes", "pad_token_id", "char_embedding_size", "char_encoder", "char_kernel_sizes"),
 }
 
 
@@ -190,6 +192,41 @@ def test_an_answer_does_not_depend_on_the_batch():
     alone = [native(text) for text in texts]
     assert places(native(texts)) == places(alone)
     assert places(native(texts[::-1])) == places(alone[::-1])
+
+
+@pytest.mark.parametrize("encoder", [{"char_kernel_sizes": [2, 3]}, {"char_encoder": "bilstm"}], ids=["cnn", "bilstm"])
+@pytest.mark.parametrize("width", [2, 5, 24])
+def test_characters_of_words(encoder, width):
+    tokenizer = make_word_tokenizer(width)
+    sizes = {"char_embedding_size": 3, "char_hidden_size": 4, "char_vocab_size": tokenizer.char_vocab_size}
+    model, tokenizer = make_tagger(tokenizer, **sizes, **encoder, lexicon_embedding_size=3)
+    native = in_numpy(model, tokenizer)
+    texts = ["", " ", *random_texts(7, 30, longest=40, characters="abcdAB?é 北.")]
+    found, expected = native(texts), TaggingPipeline(model=model, tokenizer=tokenizer)(texts)
+    assert places(found) == places(expected)
+    assert sum(map(len, found)) > 15
+    for text in texts:
+        inputs = tokenizer(text, return_offsets_mapping=True, return_tensors="pt")
+        words = [text[start:stop] for start, stop in inputs.pop("offset_mapping")[0].tolist()]
+        (ours,) = native.emissions([inputs["input_ids"][0].tolist()], [words])
+        with torch.inference_mode():
+            np.testing.assert_allclose(ours, model(**inputs).emissions[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_of_words_needs_their_texts_and_its_tokenizers_characters(tmp_path):
+    tokenizer = make_word_tokenizer(5)
+    sizes = {"char_embedding_size": 3, "char_hidden_size": 4, "char_vocab_size": tokenizer.char_vocab_size}
+    model, tokenizer = make_tagger(tokenizer, **sizes)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="looks into words: give their texts"):
+        NativeTagger.from_pretrained(tmp_path).emissions([[2]])
+    file = tmp_path / "tokenizer_config.json"
+    options = json.loads(file.read_text(encoding="utf-8"))
+    del options["characters"]
+    file.write_text(json.dumps(options), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tokenizer_config.json lacks characters or char_width"):
+        NativeTagger.from_pretrained(tmp_path)
 
 
 def test_a_long_text_is_tagged_whole():
