@@ -6,7 +6,8 @@ import pytest
 
 from hf_bilstm.data import load_sample
 from hf_bilstm.models.tagging_schemes import convert_tags
-from hf_bilstm.training.arguments import DataArguments, read_data_arguments
+from hf_bilstm.training.arguments import DataArguments
+from hf_bilstm.training.recipes import read_data_arguments
 from hf_bilstm.training.splits import SPLITS, load_split
 
 
