@@ -71,3 +71,8 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real corpora are not beside the repository")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, those of the pages, so that workers end together."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
