@@ -215,7 +215,8 @@ class BiLstmModel(BiLstmPreTrainedModel):
         Returns:
             The embeddings and each layer's output, (B, T, D); what stands at padding is arbitrary.
         """
-        return self.encode_with_ends(input_ids, lengths, *characters)[0]
+        embedded = self.embeddings(input_ids, lengths, *characters)
+        return [embedded, *self.encoder(embedded, lengths)]
 
     def encode_with_ends(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> tuple[list[Tensor], Tensor]:
         """Run embeddings and layers, and give the state in which each direction of the last layer ends as well.

@@ -254,7 +254,7 @@ class BiRecurrentEncoder(nn.Module):
         Returns:
             Each layer's output, (B, T, `output_size`); what stands at padding is arbitrary.
         """
-        return self.run(values, lengths)[0]
+        return self._run_layers(values, lengths)[0]
 
     def run(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """Run all layers, and give the state in which each direction of the last one ends as well.
@@ -266,6 +266,10 @@ class BiRecurrentEncoder(nn.Module):
         Returns:
             What `forward` gives, and (B, `output_size`) merged states.
         """
+        outputs, ends = self._run_layers(values, lengths)
+        return outputs, self.dropout(ends[:, None])[:, 0]
+
+    def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             outputs = [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
             return outputs, values.new_zeros(values.shape[0], self.output_size)
@@ -275,4 +279,4 @@ class BiRecurrentEncoder(nn.Module):
             values, ends = layer(values, reversal)
             values = self.dropout(values)
             outputs.append(values)
-        return outputs, self.dropout(ends[:, None])[:, 0]
+        return outputs, ends
