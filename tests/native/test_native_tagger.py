@@ -66,7 +66,7 @@ def places(found):
     return [[(span["entity_group"], span["start"], span["end"], span["word"]) for span in spans] for spans in found]
 
 
-def check_same(native, model, tokenizer, texts, tolerance=1e-4):
+def assert_same(native, model, tokenizer, texts, tolerance=1e-4):
     """The same spans and probabilities as TaggingPipeline, the same emissions as the model."""
     reference = TaggingPipeline(model=model, tokenizer=tokenizer, num_workers=1)
     found, expected = native(texts), reference(texts)
@@ -83,14 +83,14 @@ def check_same(native, model, tokenizer, texts, tolerance=1e-4):
 @pytest.mark.parametrize("feature", FEATURES)
 def test_every_feature(feature):
     model, tokenizer = make_tagger(**FEATURES[feature])
-    check_same(in_numpy(model, tokenizer), model, tokenizer, random_texts(0))
+    assert_same(in_numpy(model, tokenizer), model, tokenizer, random_texts(0))
 
 
 @pytest.mark.parametrize("scheme", ["none", "iob2", "bioes"])
 @pytest.mark.parametrize("use_crf", [True, False])
 def test_every_scheme(scheme, use_crf):
     model, tokenizer = make_tagger(scheme=scheme, use_crf=use_crf)
-    check_same(in_numpy(model, tokenizer), model, tokenizer, random_texts(1))
+    assert_same(in_numpy(model, tokenizer), model, tokenizer, random_texts(1))
 
 
 @given(
@@ -106,7 +106,7 @@ def test_whole_models_of_random_shapes(seed, rnn_type, merge_mode, num_layers, h
     shape = {"rnn_type": rnn_type, "merge_mode": merge_mode, "num_hidden_layers": num_layers}
     model, tokenizer = make_tagger(seed=seed, hidden_size=hidden_size, **shape, **every_feature)
     texts = random_texts(seed)
-    check_same(in_numpy(model, tokenizer), model, tokenizer, texts)
+    assert_same(in_numpy(model, tokenizer), model, tokenizer, texts)
 
     native = in_numpy(model.double(), tokenizer)  # the encoder in float64
     lengths = sorted({len(ids) for ids in tokenizer(texts)["input_ids"]}, reverse=True)
@@ -130,7 +130,7 @@ def test_the_dictionary_of_a_model(scheme, force):
     words.force = force
     model, tokenizer = make_tagger(scheme=scheme, dictionary=words)
     texts = [*random_texts(2, 40), "北京大学a北京", "学北京大a大学"]
-    check_same(in_numpy(model, tokenizer), model, tokenizer, texts)
+    assert_same(in_numpy(model, tokenizer), model, tokenizer, texts)
 
 
 def test_words_of_a_segmentation_model():
@@ -142,7 +142,7 @@ def test_words_of_a_segmentation_model():
             model, _ = make_tagger(tokenizer, dictionary_of_model, id2label=labels, label2id=None)
             native = in_numpy(model, tokenizer)
             texts = [*random_texts(3, 30), " 北京  大学a\u3000", "北\x1c京", "", " \n"]
-            check_same(native, model, tokenizer, texts)
+            assert_same(native, model, tokenizer, texts)
             segmenter = TaggingPipeline(model=model, tokenizer=tokenizer, return_words=True, num_workers=1)
             assert native.words(texts) == segmenter(texts)
             assert native.words(texts[0]) == segmenter(texts[0])
@@ -152,7 +152,7 @@ def test_a_tagger_of_words():
     texts = ["New York's big, big apple. " * n for n in range(4)]
     tokenizer = hf_bilstm.BiLstmTokenizer.from_corpus(texts, granularity="word", fold=("lower",))
     model, _ = make_tagger(tokenizer, bigram_buckets=11)
-    check_same(in_numpy(model, tokenizer), model, tokenizer, texts)
+    assert_same(in_numpy(model, tokenizer), model, tokenizer, texts)
 
 
 @pytest.mark.parametrize("folder", RELEASES, ids=lambda folder: folder.name)
@@ -173,7 +173,7 @@ def test_a_trained_tagger_on_every_sentence(trained):
     texts = ["".join(tokens) for split in ("validation", "test") for tokens in load_sample(split)["tokens"]]
     native = NativeTagger.from_pretrained(trained)
     assert any(native(texts))
-    check_same(native, *load(trained), texts)
+    assert_same(native, *load(trained), texts)
     stock = pipeline("token-classification", model=str(trained), aggregation_strategy="simple")
     assert [[span[:3] for span in spans] for spans in places(native(texts[:40]))] == [
         [(span["entity_group"], span["start"], span["end"]) for span in spans] for spans in stock(texts[:40])
@@ -183,7 +183,7 @@ def test_a_trained_tagger_on_every_sentence(trained):
 def test_a_trained_tagger_on_every_sentence_of_a_real_test_set(trained, shared_data):
     sentences = read_columns(shared_data / "resume_ner" / "test.char.bmes")
     texts = ["".join(tokens) for tokens in sentences["tokens"]]
-    check_same(NativeTagger.from_pretrained(trained), *load(trained), texts)
+    assert_same(NativeTagger.from_pretrained(trained), *load(trained), texts)
 
 
 def test_an_answer_does_not_depend_on_the_batch():
