@@ -1,6 +1,6 @@
 """Best paths of a linear chain: the maximum over all paths through each state, and the paths that reach it.
 
-The twin of `partition`, with maxima in place of sums.
+The twin of `partition`, with maxima in place of sums; in NumPy, whose calls cost least, but for the n best.
 
 Letters in shape comments: B rows, T tokens, S states; E states of the full block, W others, P moves of each.
 """
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from .decoding import Chain
 from .partition import FORBIDDEN
 from .tagging_schemes import StateSpace
 
@@ -79,96 +81,101 @@ class BestScores(NamedTuple):
     """Best scores of a batch of chains, those of a token up to a constant of that token.
 
     Attributes:
-        up_to: (T, S, B) of the best path up to and with each state.
-        through: (T, S, B) of the best path through each state.
+        up_to: (B, T, S) of the best path up to and with each state.
+        through: (B, T, S) of the best path through each state.
         total: (B,) of the best path of all.
     """
 
-    up_to: Tensor
-    through: Tensor
-    total: Tensor
+    up_to: np.ndarray
+    through: np.ndarray
+    total: np.ndarray
 
 
-def best_scores(
-    emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor, moves: Moves
-) -> BestScores:
-    """Sweep over the chains in both directions at once (Viterbi 1967).
+def best_scores(emissions: np.ndarray, lengths: np.ndarray, chain: Chain, moves: Moves) -> BestScores:
+    """Sweep over the chains in both directions at once (Viterbi 1967), over fewer rows as they end.
 
     Args:
-        emissions: (B, T, S), right-padded; at least one row and one token.
-        start: (S,) scores of starting in each state.
-        transitions: (S, S) scores of moving from state i to state j.
-        end: (S,) scores of ending in each state.
+        emissions: (B, T, S) float64, right-padded; at least one row and one token.
         lengths: (B,) real tokens of each row.
+        chain: The other scores.
         moves: The legal moves; others are not looked at.
 
     Returns:
-        The scores.
+        The scores; what stands at padding is arbitrary.
     """
-    device, (batch_size, num_tokens, num_states) = emissions.device, emissions.shape
-    orders, entered, left = (
-        torch.tensor(states, device=device) for states in (moves.orders, moves.entered, moves.left)
-    )
-    # Rows last, so that maxima over states run over whole vectors of rows.
-    by_state = emissions.permute(1, 2, 0).contiguous()  # (T, S, B)
-    steps = torch.stack(
-        (by_state.index_select(1, orders[0]), by_state.flip(0).index_select(1, orders[1])), dim=1
-    )  # (T, 2, S, B)
-    between = torch.stack((transitions[left[0][:, None], entered[0]], transitions.T[left[1][:, None], entered[1]]))
-    between = between[..., None]  # (2, E left, E entered, 1)
+    orders, left, entered = (np.array(states) for states in (moves.orders, moves.left, moves.entered))
+    num_rows, num_tokens, num_states = emissions.shape
     num_entered, last_left = entered.shape[1], moves.first_left + entered.shape[1]
+    # Most work is in the full block, where what is left stands first, so that maxima run over whole blocks.
+    between = np.stack(
+        (chain.transitions[left[0][:, None], entered[0]], chain.transitions.T[left[1][:, None], entered[1]]), axis=1
+    )[..., None]  # (E left, 2, E entered, 1)
     if num_entered < num_states:
-        pairs = torch.tensor(moves.within, device=device)  # (2, W, P, 2)
-        within = transitions[pairs[..., 0], pairs[..., 1]][..., None]  # (2, W, P, 1)
-        sources = torch.tensor(moves.within_sources, device=device)
+        pairs = np.array(moves.within).transpose(2, 0, 1, 3)  # (P, 2, W, 2)
+        within = chain.transitions[pairs[..., 0], pairs[..., 1]][..., None]  # (P, 2, W, 1)
+        sources = np.array(moves.within_sources).reshape(within.shape[1], within.shape[2], -1).transpose(2, 0, 1)
 
-    arrived = emissions.new_empty(num_tokens + 1, 2, num_states, batch_size)  # before each token's emission
-    arrived[0] = torch.stack((start[orders[0]], end[orders[1]]))[:, :, None]
-    reached = torch.empty_like(steps)  # with it
-    norms = emissions.new_zeros(num_tokens, batch_size)
-    shortest = int(lengths.min())
-    for position in range(num_tokens):
-        current = torch.add(arrived[position], steps[position], out=reached[position])  # (2, S, B)
+    order = np.argsort(-lengths, kind="stable")
+    by_length, positions, rows = lengths[order], np.arange(num_tokens)[:, None], np.arange(num_rows)
+    mirrored = by_length - 1 - positions
+    reversal = np.where(mirrored >= 0, mirrored, positions)  # (T, B), its own inverse
+    by_token = emissions[order].transpose(1, 0, 2)  # (T, B, S)
+    # Rows last, so that maxima over states run over whole vectors of rows.
+    reached = np.empty((num_tokens, 2, num_states, num_rows))  # the emissions, and then what is best with them
+    reached[:, 0] = by_token.transpose(0, 2, 1)[:, orders[0]]
+    reached[:, 1] = by_token[reversal, rows].transpose(0, 2, 1)[:, orders[1]]
+    arrived = np.zeros((num_tokens + 1, 2, num_states, num_rows))  # before each token's emission
+    arrived[0] = np.stack((chain.start[orders[0]], chain.end[orders[1]]))[:, :, None]
+    norms = np.zeros((num_tokens, num_rows))
+    active = 0
+    for position, num_active in enumerate((by_length > positions).sum(axis=1).tolist()):
+        if num_active == 0:
+            break
+        if num_active != active:
+            active = num_active
+            current = np.empty((2, num_states, active))
+            leaving = current[:, moves.first_left : last_left].transpose(1, 0, 2)[:, :, None]  # (E, 2, 1, B)
+            moved = np.empty((num_entered, 2, num_entered, active))
+            widened = np.broadcast_to(between, moved.shape).copy()
+        np.add(arrived[position, :, :, :active], reached[position, :, :, :active], out=current)
         if position % _STRIDE == 0:
-            norm = current.amax(dim=1, keepdim=True)
+            norm = current.max(axis=1, keepdims=True)
             current -= norm
-            norms[position] = norm[0, 0]
-        incoming = arrived[position + 1]
-        leaving = current[:, moves.first_left : last_left, None]  # (2, E, 1, B)
-        torch.amax(leaving + between, dim=1, out=incoming[:, :num_entered])
+            norms[position, :active] = norm[0, 0]
+        reached[position, :, :, :active] = current
+        incoming = arrived[position + 1, :, :, :active]
+        np.add(leaving, widened, out=moved)
+        np.maximum.reduce(moved, axis=0, out=incoming[:, :num_entered])
         if num_entered < num_states:
-            moved = current.view(-1, batch_size).index_select(0, sources).view(*within.shape[:3], batch_size) + within
-            torch.amax(moved, dim=2, out=incoming[:, num_entered:])
-        opposite = num_tokens - 1 - position  # where the backward direction is
-        if opposite >= shortest:  # rows that end before have not begun
-            incoming[1] = torch.where(lengths > opposite, incoming[1], arrived[0, 1])
-    states = torch.argsort(orders, dim=1)
-    up_to = reached[:, 0].index_select(1, states[0])
-    through = up_to + arrived[:-1, 1].flip(0).index_select(1, states[1])
-    real = torch.arange(num_tokens, device=device)[:, None] < lengths  # (T, B)
-    last = up_to.permute(2, 0, 1)[torch.arange(batch_size, device=device), (lengths - 1).clamp(min=0)]
-    return BestScores(up_to, through, (norms * real).sum(dim=0) + (last + end).amax(dim=1))
+            inside = current.reshape(-1, active)[sources]  # (P, 2, W, B)
+            inside += within
+            np.maximum.reduce(inside, axis=0, out=incoming[:, num_entered:])
+    back, states = np.argsort(order), np.argsort(orders, axis=1)
+    up_to = reached[:, 0].transpose(2, 0, 1)[back][:, :, states[0]]  # (B, T, S)
+    onwards = arrived[:-1, 1].transpose(0, 2, 1)[reversal, rows].transpose(1, 0, 2)[back][:, :, states[1]]
+    last = up_to[rows, (lengths - 1).clip(0)]  # (B, S)
+    real = positions < by_length
+    return BestScores(up_to, up_to + onwards, (norms * real).sum(axis=0)[back] + (last + chain.end).max(axis=1))
 
 
-def trace_back(up_to: Tensor, lengths: Tensor, transitions: Tensor, end: Tensor) -> Tensor:
+def trace_back(up_to: np.ndarray, lengths: np.ndarray, chain: Chain) -> np.ndarray:
     """Follow the best path from each row's last token to its first.
 
     Args:
-        up_to: (T, S, B) of `BestScores`.
+        up_to: (B, T, S) of `BestScores`.
         lengths: (B,).
-        transitions: (S, S).
-        end: (S,).
+        chain: The scores.
 
     Returns:
         (B, T) states; what stands at padding is arbitrary.
     """
-    state = torch.zeros_like(lengths)
-    path = []
-    for position in range(len(up_to) - 1, -1, -1):
-        scores = torch.where(lengths == position + 1, end[:, None], transitions[:, state])  # (S, B)
-        state = (up_to[position] + scores).argmax(dim=0)
-        path.append(state)
-    return torch.stack(path[::-1], dim=1)
+    paths = np.zeros(up_to.shape[:2], dtype=np.int64)
+    state = paths[:, 0]
+    for position in range(up_to.shape[1] - 1, -1, -1):
+        is_last = (lengths == position + 1)[:, None]
+        state = (up_to[:, position] + np.where(is_last, chain.end, chain.transitions[:, state].T)).argmax(axis=1)
+        paths[:, position] = state
+    return paths
 
 
 def n_best_paths(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
-from .recurrence import BidirectionalLayer, like_lengths, reversal_index
+from .recurrence import BidirectionalLayer, like_lengths, pick, reversal_index
 from .word_cache import WordCache, weights_version
 
 # Odd multipliers of a hash over characters (multiply and add modulo 2^64, as splitmix64 makes them).
@@ -105,8 +105,9 @@ class CharacterBiLstm(nn.Module):
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Encode words; as `CharacterCnn.forward`."""
-        _, ends = self.layer(embedded, reversal_index(lengths, embedded.shape[1]))
-        return ends
+        said = self.layer(embedded, reversal_index(lengths, embedded.shape[1]))
+        last = lengths[:, None] - 1
+        return self.layer.merge(*(pick(of_direction, last) for of_direction in said))[:, 0]
 
 
 class CharacterFeatures(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .best_paths import best_scores, find_moves, n_best_paths, trace_back
-from .decoding import Chain, PathSums, best_paths, make_chain, span_log_probabilities
+from .decoding import Chain, PathSums, best_paths, make_chain, score_paths, span_log_probabilities
 from .decoding import sum_paths as sum_in_numpy
 from .partition import FORBIDDEN, at_last, log_partition, sum_paths
 from .tagging_schemes import StateSpace
@@ -157,21 +157,22 @@ class LinearChainCrf(nn.Module):
             (gradient,) = torch.autograd.grad(total, emissions)
         return gradient
 
-    def _best(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Score of the best path through each state at each token, (T, S, B), and the best path of all, (B, T).
+    def _best(self, emissions: Tensor, lengths: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Score of the best path through each state at each token, (B, T, S), and the best path of all, (B, T).
 
-        Scores are up to a constant a token; emissions are as prepared.
+        Scores are up to a constant a token; emissions are as prepared. What stands at padding is arbitrary.
         """
-        start, transitions, end = self._scores(emissions.device)
-        best = best_scores(emissions, start, transitions, end, lengths, self._moves)
+        chain, sizes = self._chain(), lengths.cpu().numpy()
+        scores = emissions.cpu().numpy().astype(np.float64, copy=False)
+        best = best_scores(scores, sizes, chain, self._moves)
         # Best states spell the best path unless paths tie, when they may belong to different ones.
-        paths = best.through.max(dim=1).indices.T.contiguous()
-        scores = self._path_scores(emissions, lengths, paths, start, transitions, end)
-        mixed = (scores < best.total - 1e-6 - 1e-9 * best.total.abs()) & (lengths > 0)
-        if bool(mixed.any()):
-            paths[mixed] = trace_back(best.up_to[:, :, mixed], lengths[mixed], transitions, end)
-        padding = torch.arange(paths.shape[1], device=lengths.device) >= lengths[:, None]
-        return best.through, paths.masked_fill_(padding, 0)
+        paths = best.through.argmax(axis=2)
+        real = np.arange(paths.shape[1])[:, None] < sizes  # (T, B)
+        found = score_paths(paths.T, scores.transpose(1, 0, 2), real, chain)
+        mixed = (found < best.total - 1e-6 - 1e-9 * np.abs(best.total)) & (sizes > 0)
+        if mixed.any():
+            paths[mixed] = trace_back(best.up_to[mixed], sizes[mixed], chain)
+        return best.through, paths
 
     def path_scores(self, emissions: Tensor, lengths: Tensor, paths: Tensor) -> Tensor:
         """Score of one path a row.
@@ -232,7 +233,8 @@ class LinearChainCrf(nn.Module):
         paths = torch.from_numpy(np.where(sums.real, found, 0).T).to(emissions.device)
         if unknown.any():
             rows = torch.from_numpy(np.flatnonzero(unknown)).to(emissions.device)
-            paths[rows] = self._best(emissions[rows], lengths[rows])[1]
+            best = torch.from_numpy(self._best(emissions[rows], lengths[rows])[1]).to(emissions.device)
+            paths[rows] = best.where(torch.arange(best.shape[1], device=best.device) < lengths[rows, None], 0)
         return paths, sums
 
     def _sum(self, emissions: Tensor, lengths: Tensor) -> PathSums:
@@ -261,10 +263,11 @@ class LinearChainCrf(nn.Module):
         if prepared.numel() == 0:
             return emissions.new_zeros(prepared.shape, dtype=torch.float32)
         best, paths = self._best(prepared, lengths)
-        best = (best - best.amax(dim=1, keepdim=True)).float().clamp_(min=FORBIDDEN_LOGIT, max=-1e-6)
-        logits = best.permute(2, 0, 1).contiguous().scatter_(2, paths[:, :, None], 0.0)
-        padding = torch.arange(logits.shape[1], device=lengths.device) >= lengths[:, None]
-        return logits.masked_fill(padding[:, :, None], 0.0)
+        best -= best.max(axis=2, keepdims=True)
+        logits = np.clip(best, FORBIDDEN_LOGIT, -1e-6).astype(np.float32)
+        np.put_along_axis(logits, paths[:, :, None], 0.0, axis=2)
+        logits[np.arange(logits.shape[1]) >= lengths.cpu().numpy()[:, None]] = 0.0
+        return torch.from_numpy(logits).to(emissions.device)
 
     @torch.no_grad()
     def n_best(self, emissions: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:

@@ -301,7 +301,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         wants_layers = is_wanted(output_hidden_states, self.config.output_hidden_states)
         run = self._run_with_layers if wants_layers else self._run
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        emissions, logits, *layers = run_by_length(run, input_ids, compaction.lengths, *characters)
+        emissions, *layers = run_by_length(run, input_ids, compaction.lengths, *characters)
+        logits = self._logits(emissions, input_ids, compaction.lengths)
         emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
         if labels is not None:
@@ -437,23 +438,22 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
 
     def _run(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        """Emissions (B, T, S) and logits (B, T, L) of rows that are compacted."""
-        return self._run_with_layers(input_ids, lengths, *characters)[:2]
+        """Emissions (B, T, S) of rows that are compacted."""
+        return self._run_with_layers(input_ids, lengths, *characters)[:1]
 
     def _run_with_layers(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
+        """Emissions, embeddings and layers."""
         layers = self.bilstm.encode(input_ids, lengths, *characters)
-        emissions = self.classifier(layers[-1]).float()
-        if self.training:
-            logits = reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
-        else:
-            legal = self._forbid_at_white_space(emissions, input_ids)
-            legal = self._consult_dictionary(legal, input_ids, lengths)
-            marginals = self.crf.max_marginals(legal, lengths)
-            logits = reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
-        return [emissions, logits, *layers]
+        return [self.classifier(layers[-1]).float(), *layers]
 
-    def _emissions(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        return [self.classifier(self.bilstm.encode(input_ids, lengths, *characters)[-1]).float()]
+    def _logits(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, T, L) of rows that are compacted."""
+        if self.training:
+            return reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
+        legal = self._forbid_at_white_space(emissions, input_ids)
+        legal = self._consult_dictionary(legal, input_ids, lengths)
+        marginals = self.crf.max_marginals(legal, lengths)
+        return reduce(torch.maximum, fold(marginals, self.crf.space, FORBIDDEN_LOGIT))
 
     def _emit(
         self, input_ids: Tensor, attention_mask: Tensor | None, char_input_ids: Tensor | None = None
@@ -461,7 +461,7 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        (emissions,) = run_by_length(self._emissions, input_ids, compaction.lengths, *characters)
+        (emissions,) = run_by_length(self._run, input_ids, compaction.lengths, *characters)
         emissions = self._forbid_at_white_space(emissions, input_ids)
         return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 

@@ -197,16 +197,23 @@ class BidirectionalLayer(nn.Module):
             reversal: (B, T) of `reversal_index`.
 
         Returns:
-            The directions' outputs at each token, merged, and the states in which they end, merged: (B, T, 2H) and
-            (B, 2H) when concatenating, else (B, T, H) and (B, H). What stands at padding is arbitrary.
+            What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
+            token. What stands at padding is arbitrary.
         """
-        forward, _ = self.forward_rnn(values)  # (B, T, H)
-        backward, _ = self.backward_rnn(pick(values, reversal))  # (B, T, H), each row from its end
-        last = reversal[:, :1]  # where a row's reversal begins
-        ends = self._merge(pick(forward, last), pick(backward, last))[:, 0]
-        return self._merge(forward, pick(backward, reversal)), ends
+        forward, _ = self.forward_rnn(values)
+        backward, _ = self.backward_rnn(pick(values, reversal))
+        return forward, backward
 
-    def _merge(self, forward: Tensor, backward: Tensor) -> Tensor:
+    def merge(self, forward: Tensor, backward: Tensor) -> Tensor:
+        """Merge what the directions say of the same tokens.
+
+        Args:
+            forward: (B, T, H).
+            backward: (B, T, H).
+
+        Returns:
+            (B, T, 2H) when concatenating, else (B, T, H).
+        """
         if self.merge_mode == "concat":
             return torch.cat((forward, backward), dim=-1)
         if self.merge_mode == "mul":
@@ -266,17 +273,22 @@ class BiRecurrentEncoder(nn.Module):
         Returns:
             What `forward` gives, and (B, `output_size`) merged states.
         """
-        outputs, ends = self._run_layers(values, lengths)
-        return outputs, self.dropout(ends[:, None])[:, 0]
-
-    def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
-            outputs = [values.new_zeros(*values.shape[:2], self.output_size) for _ in self.layers]
+        outputs, said = self._run_layers(values, lengths)
+        if values.numel() == 0:
             return outputs, values.new_zeros(values.shape[0], self.output_size)
+        last = (lengths - 1).clamp(min=0)[:, None]
+        ends = self.layers[-1].merge(*(pick(of_direction, last) for of_direction in said))  # type: ignore[operator]
+        return outputs, self.dropout(ends)[:, 0]
+
+    def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
+        """Give each layer's output, and what the directions of the last one said in their own order."""
+        if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
+            nothing = values.new_zeros(*values.shape[:2], self.output_size)
+            return [nothing for _ in self.layers], (nothing, nothing)
         reversal = reversal_index(lengths, values.shape[1])
         outputs = []
         for layer in self.layers:
-            values, ends = layer(values, reversal)
-            values = self.dropout(values)
+            said = layer(values, reversal)
+            values = self.dropout(layer.merge(said[0], pick(said[1], reversal)))  # type: ignore[operator]
             outputs.append(values)
-        return outputs, ends
+        return outputs, said
