@@ -10,6 +10,7 @@ from typing import Any
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForPreTraining,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -20,6 +21,7 @@ from .models.configuration_bilstm import BiLstmConfig
 from .models.crf import LinearChainCrf
 from .models.dictionary import UserDictionary
 from .models.modeling_bilstm import BiLstmForTokenClassification, BiLstmModel
+from .models.modeling_pretraining import BiLstmForPreTraining
 from .models.modeling_sequence_classification import BiLstmForSequenceClassification
 from .models.pipeline_bilstm import TASK, TaggingPipeline
 from .models.tokenization_bilstm import BiLstmTokenizer
@@ -27,6 +29,7 @@ from .version import __version__
 
 AutoConfig.register(BiLstmConfig.model_type, BiLstmConfig, exist_ok=True)
 AutoModel.register(BiLstmConfig, BiLstmModel, exist_ok=True)
+AutoModelForPreTraining.register(BiLstmConfig, BiLstmForPreTraining, exist_ok=True)
 AutoModelForSequenceClassification.register(BiLstmConfig, BiLstmForSequenceClassification, exist_ok=True)
 AutoModelForTokenClassification.register(BiLstmConfig, BiLstmForTokenClassification, exist_ok=True)
 AutoTokenizer.register(BiLstmConfig, fast_tokenizer_class=BiLstmTokenizer, exist_ok=True)
@@ -36,6 +39,7 @@ BiLstmConfig.registered_pipelines |= {TASK}
 # Saving one of these also saves its code and names it in `auto_map`, for `trust_remote_code=True`.
 BiLstmConfig.register_for_auto_class()
 BiLstmModel.register_for_auto_class("AutoModel")
+BiLstmForPreTraining.register_for_auto_class("AutoModelForPreTraining")
 BiLstmForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
 BiLstmForTokenClassification.register_for_auto_class("AutoModelForTokenClassification")
 BiLstmTokenizer.register_for_auto_class("AutoTokenizer")
@@ -59,6 +63,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "BiLstmConfig",
+    "BiLstmForPreTraining",
     "BiLstmForSequenceClassification",
     "BiLstmForTokenClassification",
     "BiLstmModel",

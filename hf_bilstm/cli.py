@@ -1,4 +1,4 @@
-"""The command `hf-bilstm`: train, search, evaluate, predict, push.
+"""The command `hf-bilstm`: train, pretrain, search, evaluate, predict, push.
 
 What one command needs is imported inside it.
 """
@@ -19,6 +19,7 @@ USAGE = """usage: hf-bilstm COMMAND ...
 
 commands (each has --help):
   train CONFIG.yaml [--key value ...]      train a tagger or a classifier from a recipe
+  pretrain CONFIG.yaml [--key value ...]   train language models on raw text, for taggers to start from
   search CONFIG.yaml SPACE.yaml [--trials N] [--key value ...]
                                            try settings and write the recipe of the best
   evaluate MODEL [--data_dir DIR ...]      score a trained model
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     commands: dict[str, Callable[[Sequence[str]], None]] = {
         "train": train,
+        "pretrain": pretrain,
         "search": search,
         "evaluate": evaluate,
         "predict": predict,
@@ -77,6 +79,34 @@ def train(arguments: Sequence[str]) -> None:
     for split in ("validation", "test"):
         if split in results:
             print(f"\n{split}\n{format_scores(results[split])}")
+    print(f"\nSaved to {recipe.training.output_dir}")
+
+
+def pretrain(arguments: Sequence[str]) -> None:
+    """Train language models on raw text and print their perplexity.
+
+    Args:
+        arguments: A YAML file, then `--key value` pairs that stand over it.
+    """
+    if any(argument in ("-h", "--help") for argument in arguments):
+        from hf_bilstm.training.help import format_pretraining_help
+
+        print(format_pretraining_help())
+        return
+    from hf_bilstm.training.pretraining import pretrain as run
+    from hf_bilstm.training.pretraining import read_pretraining_recipe
+
+    _join_processes()
+    config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    recipe = read_pretraining_recipe(config_file, arguments[1:] if config_file else arguments)
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()
+    results = run(recipe)
+    if not results:
+        return
+    for name, value in results.get("validation", {}).items():
+        print(f"{name:24}{value:8.2f}")
     print(f"\nSaved to {recipe.training.output_dir}")
 
 

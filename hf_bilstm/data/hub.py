@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transformers.utils import logging
 
@@ -48,7 +48,7 @@ def load_tagged_dataset(
         ValueError: If the split or a column is missing, or the rows are not tagged sentences.
     """
     return from_dataset(
-        _load(name_or_path, split, name, revision),
+        load_split_as_it_is(name_or_path, split, name, revision),
         token_column=token_column,
         tag_column=tag_column,
         file_scheme=file_scheme,
@@ -84,7 +84,7 @@ def load_labelled_dataset(
     """
     from datasets import ClassLabel, Value
 
-    dataset, source = _load(name_or_path, split, name, revision), f"{name_or_path} ({split})"
+    dataset, source = load_split_as_it_is(name_or_path, split, name, revision), f"{name_or_path} ({split})"
     _check_columns(dataset, source, text_column=text_column, label_column=label_column)
     names = {}
     for column in (text_column, label_column):
@@ -190,12 +190,33 @@ def _strings(dataset: Dataset, column: str, source: str) -> Iterator[list[str]]:
         yield values if names is None else [names[value] for value in values]
 
 
-def _load(name_or_path: str | Path, split: str, name: str | None, revision: str | None) -> Dataset:
-    """Load a split as it is."""
+def load_split_as_it_is(
+    name_or_path: str | Path,
+    split: str,
+    name: str | None = None,
+    revision: str | None = None,
+    streaming: bool = False,
+) -> Any:
+    """Load a split with the columns it has.
+
+    Args:
+        name_or_path: Id on the Hub, or a folder: one that `save_to_disk` wrote, or one of data files.
+        split: Split wanted.
+        name: Configuration of the data set, if it has several.
+        revision: Branch, tag or commit on the Hub.
+        streaming: Whether to read it as it is needed.
+
+    Returns:
+        A `Dataset`, or an `IterableDataset`.
+
+    Raises:
+        ValueError: If there is no such split.
+    """
     path = Path(name_or_path)
     if any((path / file).is_file() for file in ("dataset_dict.json", "state.json")):
-        return _load_saved(path, split)
-    return _load_by_name(str(name_or_path), split, name, revision)
+        saved = _load_saved(path, split)
+        return saved.to_iterable_dataset() if streaming else saved
+    return _load_by_name(str(name_or_path), split, name, revision, streaming)
 
 
 def _load_saved(path: Path, split: str) -> Dataset:
@@ -208,11 +229,11 @@ def _load_saved(path: Path, split: str) -> Dataset:
     return splits[split]
 
 
-def _load_by_name(name_or_path: str, split: str, name: str | None, revision: str | None) -> Dataset:
+def _load_by_name(name_or_path: str, split: str, name: str | None, revision: str | None, streaming: bool) -> Any:
     from datasets import get_dataset_split_names, load_dataset
 
     try:
-        return load_dataset(name_or_path, name, split=split, revision=revision)
+        return load_dataset(name_or_path, name, split=split, revision=revision, streaming=streaming)
     except ValueError as error:
         found = get_dataset_split_names(name_or_path, name, revision=revision)
         wanted = {re.split(r"\W", part)[0] for part in split.split("+")}

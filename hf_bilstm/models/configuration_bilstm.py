@@ -64,6 +64,8 @@ class BiLstmConfig(PreTrainedConfig):
             weights.
         white_space_token_id: Id of a token at which only `O` is legal, and nowhere else (word segmentation); None when
             there is no such token.
+        softmax_samples: Tokens drawn for a training batch, among which pretraining looks for the right one; 0 for all
+            tokens.
         dictionary_nodes: Nodes of the trie of the user dictionary that is saved with the model, 0 for none.
         dictionary_profiles: Different ways in which its words count.
         pad_token_id: Id of the padding token.
@@ -111,6 +113,7 @@ class BiLstmConfig(PreTrainedConfig):
     tagging_scheme: Literal["none", "iob2", "bioes", "bmes"] = "none"
     label_weights: list[float | int] | None = None
     white_space_token_id: int | None = None
+    softmax_samples: int = 0
     dictionary_nodes: int = 0
     dictionary_profiles: int = 0
     pad_token_id: int | None = 0
@@ -170,6 +173,7 @@ class BiLstmConfig(PreTrainedConfig):
             ("lexicon_size", "lexicon"),
             ("char_vocab_size", "characters"),
             ("char_embedding_size", "characters"),
+            ("softmax_samples", "sampling"),
             ("dictionary_nodes", "dictionary"),
             ("dictionary_profiles", "dictionary"),
         ):

@@ -246,6 +246,7 @@ class BiRecurrentEncoder(nn.Module):
         variational: bool = False,
     ) -> None:
         super().__init__()
+        self.hidden_size = hidden_size
         self.output_size = 2 * hidden_size if merge_mode == "concat" else hidden_size
         sizes = [input_size] + [self.output_size] * (num_layers - 1)
         self.layers = nn.ModuleList(BidirectionalLayer(size, hidden_size, rnn_type, merge_mode) for size in sizes)
@@ -279,6 +280,23 @@ class BiRecurrentEncoder(nn.Module):
         last = (lengths - 1).clamp(min=0)[:, None]
         ends = self.layers[-1].merge(*(pick(of_direction, last) for of_direction in said))  # type: ignore[operator]
         return outputs, self.dropout(ends)[:, 0]
+
+    def read(self, values: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the first layer, each direction for itself.
+
+        Args:
+            values: (B, T, D), right-padded.
+            reversal: (B, T) of `reversal_index`.
+
+        Returns:
+            What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
+            token.
+        """
+        if values.numel() == 0:
+            nothing = values.new_zeros(*values.shape[:2], self.hidden_size)
+            return nothing, nothing
+        forward, backward = self.layers[0](values, reversal)
+        return self.dropout(forward), self.dropout(backward)
 
     def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
         """Give each layer's output, and what the directions of the last one said in their own order."""

@@ -186,6 +186,19 @@ class RunArguments:
         metadata={"help": "Decay of the moving average of the weights that is evaluated and saved; 0 for none."},
     )
 
+    pretrained_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Learning rate of the weights that a pretrained model gave; that of all others when absent."
+        },
+    )
+    unfreeze_every: float = field(
+        default=0.0,
+        metadata={
+            "help": "Epochs from the thawing of one group of pretrained weights to that of the next: the first layer "
+            "is held for so many, the embeddings for twice as many (Howard and Ruder 2018); 0 holds none."
+        },
+    )
     overwrite_output_dir: bool = field(
         default=False, metadata={"help": "Remove the checkpoints of an earlier run from the output directory first."}
     )
@@ -196,6 +209,8 @@ class RunArguments:
             raise ValueError(f"early_stopping_patience must be 0 or more, got {self.early_stopping_patience}.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be at least 0 and below 1, got {self.ema_decay}.")
+        if self.unfreeze_every < 0:
+            raise ValueError(f"unfreeze_every must be 0 epochs or more, got {self.unfreeze_every}.")
 
 
 @dataclass

@@ -85,6 +85,28 @@ class EmaCallback(TrainerCallback):
             _copy_into(model, self._average)
 
 
+class UnfreezeCallback(TrainerCallback):
+    """Holds pretrained weights, and lets them go group by group, from the top down (Howard and Ruder 2018).
+
+    Args:
+        groups: The weights, in the order in which they are let go.
+        every: Epochs from one group to the next; the first is held for as long.
+    """
+
+    def __init__(self, groups: list[list[nn.Parameter]], every: float) -> None:
+        self._groups = groups
+        self._every = every
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Hold what is not to be trained yet; weights without a gradient are left alone by the optimizer."""
+        for number, group in enumerate(self._groups, start=1):
+            is_free = (state.epoch or 0.0) >= number * self._every
+            for weight in group:
+                weight.requires_grad_(is_free)
+
+
 @torch.no_grad()
 def _copy_into(model: nn.Module, weights: dict[str, Tensor]) -> None:
     for name, weight in model.named_parameters():

@@ -53,7 +53,6 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
     units = "words" if text_separator(tokenizer) else "characters"
     segments = facts.task == "segmentation" and not plain
     classifies = facts.task == "classification"
-    megabytes = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6
     text = next(iter(example_texts(facts)), "...")
     words = next(iter(data.get("examples", [])), ["..."])
     return {
@@ -66,11 +65,7 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
             kinds, "label" if plain else "type", _meanings(model, facts), data.get("types", {})
         ),
         "units": units,
-        "vocabulary": len(tokenizer) - len(tokenizer.all_special_ids),
-        "parameters": model.num_parameters(),
-        "megabytes": f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.1g}",
-        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
-        "repository": facts.repository or REPOSITORY,
+        **_describe_size(model, tokenizer, facts),
         "strategy": "none" if plain else "simple",
         "segments": segments,
         "text": text,
@@ -81,6 +76,52 @@ def describe_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
         )
         if data
         else [],
+    }
+
+
+def describe_language_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, facts: CardFacts
+) -> dict[str, Any]:
+    """Say what the template of a pretrained model needs to know.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        facts: What the card says.
+
+    Returns:
+        Names and values.
+    """
+    results = facts.results
+    splits = results.get("data", {}).get("splits", {})
+    return {
+        **_describe_size(model, tokenizer, facts),
+        "units": "words" if text_separator(tokenizer) else "characters",
+        "validation": results.get("validation", {}),
+        "data_table": data_table(splits) if splits else "",
+        **_describe_training(facts),
+    }
+
+
+def _describe_size(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, facts: CardFacts) -> dict[str, Any]:
+    megabytes = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e6
+    return {
+        "vocabulary": len(tokenizer) - len(tokenizer.all_special_ids),
+        "parameters": model.num_parameters(),
+        "megabytes": f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.1g}",
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "repository": facts.repository or REPOSITORY,
+    }
+
+
+def _describe_training(facts: CardFacts) -> dict[str, Any]:
+    versions = facts.results.get("versions") or library_versions()
+    return {
+        "training": facts.results.get("training", {}),
+        "settings": yaml.safe_dump(without_folders(facts.settings), allow_unicode=True, sort_keys=False).strip()
+        if facts.settings
+        else "",
+        "versions": ", ".join(f"{library} {number}" for library, number in versions.items()),
     }
 
 
@@ -101,7 +142,6 @@ def describe_results(model: PreTrainedModel, facts: CardFacts) -> dict[str, Any]
     per_type = of_split.get("per_type") or of_split.get("per_tag") or of_split.get("per_label") or {}
     splits = results.get("data", {}).get("splits", {})
     speed = results.get("speed")
-    versions = results.get("versions") or library_versions()
     return {
         "speed": speed,
         "machine": _machine(speed) if speed else "",
@@ -113,11 +153,7 @@ def describe_results(model: PreTrainedModel, facts: CardFacts) -> dict[str, Any]
         "type_table": type_table(per_type, "label" if plain else "type") if per_type else "",
         "few": [kind for kind, scores in per_type.items() if scores["number"] < _ENOUGH],
         "enough": _ENOUGH,
-        "training": results.get("training", {}),
-        "settings": yaml.safe_dump(without_folders(facts.settings), allow_unicode=True, sort_keys=False).strip()
-        if facts.settings
-        else "",
-        "versions": ", ".join(f"{library} {number}" for library, number in versions.items()),
+        **_describe_training(facts),
     }
 
 

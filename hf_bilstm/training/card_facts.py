@@ -37,6 +37,7 @@ TASKS = {
         ("word-segmentation", "part-of-speech"),
     ),
     "classification": Task("Text classification", "gives a text one label", "text", ()),
+    "pretraining": Task("Language modelling", "predicts the tokens of a text", "token", ("pretraining",)),
 }
 
 

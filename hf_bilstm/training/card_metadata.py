@@ -23,6 +23,7 @@ _METRICS = {
     "segmentation": (*_SPAN_METRICS, *_WORD_METRICS),
     "segmentation_pos": (*_SPAN_METRICS, ("word_f1", "f1", "Word F1"), *_WORD_METRICS),
     "classification": (("accuracy", "accuracy", "Accuracy"), ("macro_f1", "f1", "Macro F1")),
+    "pretraining": (("perplexity", "perplexity", "Perplexity"),),
     "pos": (("accuracy", "accuracy", "Tag accuracy"), ("macro_f1", "f1", "Macro F1")),
 }
 # Keys that a card sets or leaves out by itself; others, and the license, are kept from the card before.
@@ -75,7 +76,7 @@ def evaluation_results(facts: CardFacts) -> list[EvalResult]:
     task = TASKS.get(facts.task)
     return [
         EvalResult(
-            task_type=_pipeline_task(facts),
+            task_type=_pipeline_task(facts) or "other",
             task_name=task.name if task else None,
             dataset_type=facts.dataset or "unknown",
             dataset_name=facts.dataset_name,
@@ -115,10 +116,11 @@ def _metrics(task: str) -> Sequence[tuple[str, str, str]]:
     return _METRICS.get(task, _SPAN_METRICS)
 
 
-def _pipeline_task(facts: CardFacts) -> str:
-    return "text-classification" if facts.task == "classification" else "token-classification"
+def _pipeline_task(facts: CardFacts) -> str | None:
+    # No pipeline answers with a language model of two directions.
+    return {"classification": "text-classification", "pretraining": None}.get(facts.task, "token-classification")
 
 
 def _tags(model: PreTrainedModel, facts: CardFacts, task: Task | None) -> list[str]:
-    crf = ["crf"] if model.config.use_crf and facts.task != "classification" else []
+    crf = ["crf"] if model.config.use_crf and facts.task not in ("classification", "pretraining") else []
     return list(dict.fromkeys(["bilstm", "hf_bilstm", *crf, *(task.tags if task else ()), *facts.tags]))

@@ -11,7 +11,7 @@ from transformers import TrainingArguments
 from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
 from hf_bilstm.training.vectors import VectorArguments
 
-_GROUPS: dict[str, Any] = {
+_TRAIN_GROUPS: dict[str, Any] = {
     "data": DataArguments,
     "model (defaults are those of BiLstmConfig)": ModelArguments,
     "vectors": VectorArguments,
@@ -26,12 +26,28 @@ def format_help() -> str:
     Returns:
         Lines of text.
     """
+    return _format("train", "Train a tagger by a recipe", _TRAIN_GROUPS)
+
+
+def format_pretraining_help() -> str:
+    """List the keys of a recipe of pretraining, as `format_help` does.
+
+    Returns:
+        Lines of text.
+    """
+    from hf_bilstm.training.pretraining import TextArguments
+
+    groups = {name: group for name, group in _TRAIN_GROUPS.items() if name != "vectors"}
+    return _format("pretrain", "Train language models on raw text by a recipe", {**groups, "data": TextArguments})
+
+
+def _format(command: str, purpose: str, groups: dict[str, Any]) -> str:
     lines = [
-        "usage: hf-bilstm train CONFIG.yaml [--key value ...]",
+        f"usage: hf-bilstm {command} CONFIG.yaml [--key value ...]",
         "",
-        "Train a tagger by a recipe, a YAML file of keys and values; keys given here stand over the file's.",
+        f"{purpose}, a YAML file of keys and values; keys given here stand over the file's.",
     ]
-    for title, group in _GROUPS.items():
+    for title, group in groups.items():
         lines += ["", f"{title}:"]
         kinds = get_type_hints(group)
         for field in fields(group):

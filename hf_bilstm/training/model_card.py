@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from hf_bilstm.training.card_content import describe_model, describe_results, example_texts
+from hf_bilstm.training.card_content import describe_language_model, describe_model, describe_results, example_texts
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
 from hf_bilstm.training.card_metadata import card_metadata, result_entries
 from hf_bilstm.training.card_tables import code, prose
@@ -27,7 +27,12 @@ logger = logging.get_logger(__name__)
 CARD_FILE = "README.md"
 HAND_EDITED = "<!-- hand-edited: what stands from here to the closing mark is kept when the card is written anew -->"
 HAND_EDITED_END = "<!-- end of hand-edited -->"
-_PICTURES = {"confusion_matrix.png": "Confusion matrix", "learning_curve.png": "Learning curve"}
+_PICTURES = {
+    "confusion_matrix.png": "Confusion matrix",
+    "learning_curve.png": "Learning curve",
+    "perplexity.png": "Perplexity of the held-out text",
+}
+_TEMPLATES = {"classification": "classifier_card.md", "pretraining": "pretraining_card.md"}
 
 
 def check_card(recipe: Recipe) -> None:
@@ -138,8 +143,12 @@ def render_model_card(
     )
     environment.filters.update(code=code, prose=prose, literal=partial(json.dumps, ensure_ascii=False))
     metadata = card_metadata(name, model, facts, example_texts(facts), previous).to_yaml()
-    template = "classifier_card.md" if facts.task == "classification" else "model_card.md"
-    return environment.get_template(template).render(
+    described = (
+        describe_language_model(model, tokenizer, facts)
+        if facts.task == "pretraining"
+        else {**describe_model(model, tokenizer, facts), **describe_results(model, facts)}
+    )
+    return environment.get_template(_TEMPLATES.get(facts.task, "model_card.md")).render(
         metadata=metadata,
         name=name,
         facts=facts,
@@ -147,8 +156,7 @@ def render_model_card(
         hand_edited=HAND_EDITED,
         kept=_kept(previous.text) if previous else "",
         hand_edited_end=HAND_EDITED_END,
-        **describe_model(model, tokenizer, facts),
-        **describe_results(model, facts),
+        **described,
     )
 
 

@@ -40,6 +40,32 @@ def plot_learning_curve(log_history: list[dict[str, Any]], metric: str, path: st
     figure.savefig(path, dpi=150)
 
 
+def plot_perplexity(log_history: list[dict[str, Any]], path: str | Path) -> None:
+    """Draw the perplexity of held-out text, together and by direction, over steps.
+
+    Args:
+        log_history: The Trainer's `state.log_history`.
+        path: PNG file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    kinds = (("forward_perplexity", "--"), ("backward_perplexity", ":"), ("perplexity", "o-"))
+    for kind, style in kinds:
+        points = [(entry["step"], entry[f"eval_{kind}"]) for entry in log_history if f"eval_{kind}" in entry]
+        color = "tab:blue" if kind == "perplexity" else "tab:gray"
+        axes.plot(*zip(*points, strict=True), style, color=color, markersize=3, label=kind.replace("_perplexity", ""))
+    axes.annotate(f"{points[-1][1]:.1f}", points[-1], xytext=(0, 6), textcoords="offset points", ha="right")
+    axes.set_xlabel("step")
+    axes.set_ylabel("perplexity of held-out text")
+    axes.set_yscale("log")
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(["forward", "backward", "both"], frameon=False)
+    figure.savefig(path, dpi=130)
+
+
 def plot_confusion_matrix(
     counts: Sequence[Sequence[int]], rows: Sequence[str], columns: Sequence[str], path: str | Path
 ) -> None:

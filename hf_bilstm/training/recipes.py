@@ -62,12 +62,30 @@ def read_recipe(config_file: str | None, overrides: Sequence[str]) -> Recipe:
         ValueError: If a key is unknown (naming the nearest one) or a value has the wrong type.
     """
     kinds = (ModelArguments, DataArguments, RunArguments, TrainingArguments, CardArguments, VectorArguments)
+    return Recipe(*read_groups(kinds, config_file, overrides))
+
+
+def read_groups(kinds: tuple[Any, ...], config_file: str | None, overrides: Sequence[str]) -> list[Any]:
+    """Read a recipe of some groups of arguments, with the command line's word over the file's.
+
+    Args:
+        kinds: Dataclasses of the groups.
+        config_file: YAML file of argument names and values, or None.
+        overrides: Arguments as on a command line.
+
+    Returns:
+        An object of each kind.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a key is unknown (naming the nearest one) or a value has the wrong type.
+    """
     values = load_yaml(config_file) if config_file else {}
     known = argument_names(*kinds)
     for key in values:
         if key not in known:
             raise ValueError(f"{config_file}: unknown key {key!r}.{suggestion(str(key), known)}")
-    return Recipe(*_parse(kinds, values, overrides))
+    return _parse(kinds, values, overrides)
 
 
 def read_data_arguments(config_file: str | None, overrides: Sequence[str]) -> DataArguments:

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +43,7 @@ from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.tagsets import describe_tags
 from hf_bilstm.training.arguments import DataArguments, label_weights
-from hf_bilstm.training.callbacks import EmaCallback
+from hf_bilstm.training.callbacks import EmaCallback, UnfreezeCallback
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import name_sources, recipe_facts
 from hf_bilstm.training.card_measures import describe_data, library_versions, measure_speed, text_separator
@@ -61,6 +62,13 @@ from hf_bilstm.training.scoring import (
 )
 from hf_bilstm.training.splits import load_split, require_split
 from hf_bilstm.training.trainer import TaggerTrainer
+from hf_bilstm.training.transfer import (
+    carry_over,
+    is_language_model,
+    load_language_model,
+    pretrained_parameters,
+    pretrained_settings,
+)
 from hf_bilstm.training.vectors import (
     PretrainedVectors,
     describe_coverage,
@@ -110,7 +118,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     validation_data = load_split(arguments, "validation")
     _check_evaluation(recipe, validation_data)
     check_card(recipe)
-    _part_from_earlier_runs(recipe)
+    part_from_earlier_runs(recipe)
     set_seed(training.seed)
     settle_machine(training)
     vectors = pretrained_vectors(recipe, train_data)
@@ -119,7 +127,7 @@ def train(recipe: Recipe) -> dict[str, Any]:
     if coverage:
         report_coverage(coverage)
     trainer = make_trainer(recipe, tokenizer, model.config.labels, train_data, validation_data, model=model)
-    output = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
+    output = trainer.train(resume_from_checkpoint=checkpoint_to_resume(training.resume_from_checkpoint))
     if not trainer.is_world_process_zero():
         return {}
 
@@ -193,7 +201,7 @@ def build(
 
     Returns:
         A tokenizer and a model: new ones, or those of `model_name_or_path`, whose head is kept when its labels are the
-        data's and made anew otherwise.
+        data's and made anew otherwise. Of a language model come the embeddings and the first layer.
     """
     vectors = vectors or pretrained_vectors(recipe, train_data)
     labels = label_list([data for data in (train_data, validation_data) if data is not None])
@@ -203,12 +211,18 @@ def build(
         if value is not None and name not in ("model_name_or_path", "label_weights")
     }
     settings |= _tagset_fields(recipe.data, labels)
-    if recipe.model.model_name_or_path:
+    name = recipe.model.model_name_or_path
+    source, known = load_language_model(name) if name and is_language_model(name) else (None, None)
+    if name and source is None:
         return _fine_tuned(recipe, labels, settings)
     if vectors is not None:
         check_size(vectors.name, vectors.size, settings.get("embedding_size"))
         settings["embedding_size"] = vectors.size
-    tokenizer = _new_tokenizer(recipe, train_data, vectors.vectors if vectors else ())
+    if source is not None and known is not None:
+        settings = pretrained_settings(str(name), source, settings)
+        tokenizer = _new_tokenizer(recipe, train_data, known.get_vocab())
+    else:
+        tokenizer = _new_tokenizer(recipe, train_data, vectors.vectors if vectors else ())
     classifies = recipe.data.task == "classification"
     lexicon = None
     if settings.get("lexicon_embedding_size"):
@@ -230,6 +244,8 @@ def build(
     embeddings.fill_character_types(tokenizer.get_vocab())
     if embeddings.lexicon and lexicon:
         embeddings.lexicon.fill(*lexicon)
+    if source is not None and known is not None:
+        carry_over(source, known, model, tokenizer)
     if vectors is not None:
         fill_embeddings(model, tokenizer.get_vocab(), vectors, recipe.vectors.vectors_trainable)
     return tokenizer, model
@@ -285,7 +301,7 @@ def make_trainer(
     label2id = _label_maps(labels)["label2id"]
     splits = {"train": train_data, "validation": validation_data}
     classifies = recipe.data.task == "classification"
-    return TaggerTrainer(
+    trainer = TaggerTrainer(
         **model,
         args=recipe.training,
         train_dataset=encode_dataset(train_data, tokenizer, label2id),
@@ -293,10 +309,14 @@ def make_trainer(
         processing_class=tokenizer,
         data_collator=(DataCollatorWithPadding if classifies else DataCollatorForTokenClassification)(tokenizer),
         vectors_learning_rate=recipe.vectors.vectors_learning_rate,
+        pretrained_learning_rate=recipe.run.pretrained_learning_rate,
         compute_metrics=make_compute_metrics(recipe.data.task, labels),
         preprocess_logits_for_metrics=keep_best_labels,
         callbacks=[*make_callbacks(recipe), ModelCardCallback(recipe_facts(recipe, {}), splits)],
     )
+    if recipe.run.unfreeze_every:
+        trainer.add_callback(UnfreezeCallback(pretrained_parameters(trainer.model), recipe.run.unfreeze_every))
+    return trainer
 
 
 def save(
@@ -317,17 +337,50 @@ def save(
         results: Contents of all_results.json.
         training_words: Contents of training_words.txt, for segmentation.
     """
+    with whole_or_nothing(folder) as unfinished:
+        save_trained(unfinished, recipe, model, tokenizer, results)
+        for name in SERVING_FILES:
+            shutil.copyfile(Path(deploy.__file__).with_name(name), unfinished / name)
+        if training_words is not None:
+            write_training_words(training_words, unfinished / TRAINING_WORDS_FILE)
+
+
+def save_trained(
+    folder: Path,
+    recipe: Iterable[Any],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    results: dict[str, Any],
+) -> None:
+    """Write model, tokenizer, the code of both, recipe and results.
+
+    Args:
+        folder: Where to.
+        recipe: What was done, in groups of arguments.
+        model: The trained model.
+        tokenizer: Its tokenizer.
+        results: Contents of all_results.json.
+    """
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
+    (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
+    (folder / RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to, whose files are moved to another when all are there; a crash leaves that as it was.
+
+    Args:
+        folder: Where the files are to be in the end.
+
+    Yields:
+        The folder to write to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as unfinished:
-        model.save_pretrained(unfinished)
-        tokenizer.save_pretrained(unfinished)
-        for name in SERVING_FILES:
-            shutil.copyfile(Path(deploy.__file__).with_name(name), Path(unfinished, name))
-        text = yaml.safe_dump(describe_recipe(recipe), allow_unicode=True, sort_keys=False)
-        Path(unfinished, RECIPE_FILE).write_text(text, encoding="utf-8")
-        Path(unfinished, RESULTS_FILE).write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
-        if training_words is not None:
-            write_training_words(training_words, Path(unfinished, TRAINING_WORDS_FILE))
+        yield Path(unfinished)
         for file in sorted(Path(unfinished).iterdir()):
             os.replace(file, folder / file.name)
 
@@ -413,7 +466,7 @@ def _label_maps(labels: list[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
-def make_callbacks(recipe: Recipe) -> list[TrainerCallback]:
+def make_callbacks(recipe: Any) -> list[TrainerCallback]:
     """Make the callbacks that a recipe asks for."""
     callbacks: list[TrainerCallback] = []
     if recipe.run.ema_decay:
@@ -432,11 +485,11 @@ def _check_evaluation(recipe: Recipe, validation_data: Dataset | None) -> None:
         )
 
 
-def _part_from_earlier_runs(recipe: Recipe) -> None:
+def part_from_earlier_runs(recipe: Any) -> None:
     """Keep a new run's checkpoints from mixing with an older one's, from which a later resume could go on."""
     training = recipe.training
     old = sorted(Path(training.output_dir or ".").glob("checkpoint-*"))
-    if not old or _checkpoint(training.resume_from_checkpoint):
+    if not old or checkpoint_to_resume(training.resume_from_checkpoint):
         return
     if not recipe.run.overwrite_output_dir:
         raise ValueError(
@@ -448,6 +501,6 @@ def _part_from_earlier_runs(recipe: Recipe) -> None:
             shutil.rmtree(folder)
 
 
-def _checkpoint(value: str | None) -> str | bool | None:
+def checkpoint_to_resume(value: str | None) -> str | bool | None:
     """Read `resume_from_checkpoint`: true means the newest checkpoint of the output directory."""
     return {"true": True, "false": None}.get(str(value).lower(), value)

@@ -14,6 +14,7 @@ from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import CardFacts
 from hf_bilstm.training.model_card import write_model_card
 from hf_bilstm.training.recipes import describe_recipe
+from hf_bilstm.training.transfer import pretrained_parameters
 
 
 class TaggerTrainer(Trainer):
@@ -25,15 +26,24 @@ class TaggerTrainer(Trainer):
     Args:
         *args: What the Trainer takes.
         vectors_learning_rate: Learning rate of the token embeddings; that of all other weights when None.
+        pretrained_learning_rate: Learning rate of what a pretrained model gives, the token embeddings and the first
+            layer; that of all other weights when None.
         **kwargs: What the Trainer takes. A `ModelCardCallback` among the callbacks says what is known of the run.
 
     Attributes:
         card: The callback that gathers what the model card says.
     """
 
-    def __init__(self, *args: Any, vectors_learning_rate: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        vectors_learning_rate: float | None = None,
+        pretrained_learning_rate: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.vectors_learning_rate = vectors_learning_rate
+        self.pretrained_learning_rate = pretrained_learning_rate
         cards = [one for one in self.callback_handler.callbacks if isinstance(one, ModelCardCallback)]
         if not cards:
             config: Any = getattr(self.model, "config", None)
@@ -53,7 +63,7 @@ class TaggerTrainer(Trainer):
         ]
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Make the optimizer, with a group of their own for token embeddings that have a learning rate of their own.
+        """Make the optimizer, with groups of their own for weights that have a learning rate of their own.
 
         Args:
             model: The model, when it is not the Trainer's.
@@ -63,12 +73,14 @@ class TaggerTrainer(Trainer):
         """
         is_new = self.optimizer is None
         optimizer = super().create_optimizer(*([] if model is None else [model]))  # older versions take none
-        if is_new and self.vectors_learning_rate is not None:
-            tagger: Any = self.accelerator.unwrap_model(self.model if model is None else model)
-            vectors = tagger.get_input_embeddings().weight
-            for group in optimizer.param_groups:
-                group["params"] = [weight for weight in group["params"] if weight is not vectors]
-            optimizer.add_param_group({"params": [vectors], "lr": self.vectors_learning_rate, "weight_decay": 0.0})
+        if is_new:
+            layer, vectors = pretrained_parameters(
+                self.accelerator.unwrap_model(self.model if model is None else model)
+            )
+            if self.pretrained_learning_rate is not None:
+                _set_learning_rate(optimizer, [*layer, *vectors], self.pretrained_learning_rate)
+            if self.vectors_learning_rate is not None:
+                _set_learning_rate(optimizer, vectors, self.vectors_learning_rate)
         return optimizer
 
     def create_model_card(
@@ -122,3 +134,13 @@ class TaggerTrainer(Trainer):
 
 def _as_list(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or []
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], rate: float) -> None:
+    """Move weights to groups that are like their own but for the learning rate."""
+    wanted = set(map(id, weights))
+    for group in list(optimizer.param_groups):
+        moved = [weight for weight in group["params"] if id(weight) in wanted]
+        if moved:
+            group["params"] = [weight for weight in group["params"] if id(weight) not in wanted]
+            optimizer.add_param_group({**group, "params": moved, "lr": rate})

@@ -1,0 +1,112 @@
+"""From a pretrained language model to a model of a task: embeddings and the first layer move, the rest is new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from hf_bilstm.models.modeling_pretraining import BiLstmForPreTraining
+
+logger = logging.get_logger(__name__)
+
+# Fields of the configuration that the pretrained layer fixes.
+PRETRAINED_SHAPES = ("embedding_size", "hidden_size", "rnn_type", "merge_mode")
+
+
+def is_language_model(name: str | None) -> bool:
+    """Tell whether a checkpoint is one that pretraining made.
+
+    Args:
+        name: Folder or repository, or None.
+    """
+    if name is None:
+        return False
+    return BiLstmForPreTraining.__name__ in (AutoConfig.from_pretrained(name).architectures or [])
+
+
+def load_language_model(name: str) -> tuple[BiLstmForPreTraining, PreTrainedTokenizerBase]:
+    """Load a pretrained model and its tokenizer."""
+    return BiLstmForPreTraining.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+
+
+def pretrained_settings(name: str, source: PreTrainedModel, settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings of a model that starts from a pretrained one, and say which of the recipe's give way.
+
+    Args:
+        name: What the pretrained model is called.
+        source: The model.
+        settings: Fields of the configuration that the recipe sets.
+
+    Returns:
+        The settings with the pretrained layer's shapes.
+    """
+    fixed = {field: getattr(source.config, field) for field in PRETRAINED_SHAPES}
+    changed = [
+        f"{field} {settings[field]} to {fixed[field]}" for field in fixed if settings.get(field) != fixed[field]
+    ]
+    changed = [text for text in changed if not text.startswith(tuple(f"{field} None" for field in fixed))]
+    if changed:
+        logger.warning(f"{name} fixes the shapes of embeddings and layers: {', '.join(changed)}.")
+    return {**settings, **fixed}
+
+
+@torch.no_grad()
+def carry_over(
+    source: BiLstmForPreTraining,
+    source_tokenizer: PreTrainedTokenizerBase,
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[str]:
+    """Put the embeddings and the layer of a pretrained model into a new one, which computes the same from them.
+
+    A token's vector is that of what the pretrained tokenizer reads it as, so that the two may fold differently.
+    Features that the new model has beside the tokens start without weight in the pretrained layer.
+
+    Args:
+        source: The pretrained model.
+        source_tokenizer: Its tokenizer.
+        model: The new model, of the same shapes: its first layer may read more, and it may have more layers.
+        tokenizer: The new model's tokenizer.
+
+    Returns:
+        Tokens that the pretrained model does not know; they keep their new vectors.
+    """
+    vocab = tokenizer.get_vocab()
+    tokens = sorted(vocab, key=vocab.__getitem__)
+    known = source_tokenizer([[token] for token in tokens], is_split_into_words=True)["input_ids"]
+    unknown = source_tokenizer.unk_token_id
+    places: dict[int, int] = {tokenizer.unk_token_id: unknown, tokenizer.pad_token_id: source_tokenizer.pad_token_id}
+    for token, ids in zip(tokens, known, strict=True):
+        if len(ids) == 1 and ids[0] != unknown:
+            places.setdefault(vocab[token], ids[0])
+    own, theirs = torch.tensor(list(places)), torch.tensor(list(places.values()))
+    pretrained: Any = source.bilstm
+    vectors = model.base_model.get_input_embeddings().weight
+    vectors[own] = pretrained.get_input_embeddings().weight[theirs]
+    layer: Any = model.base_model.encoder.layers[0]
+    for name, weight in pretrained.encoder.layers[0].named_parameters():
+        parameter = layer.get_parameter(name)
+        if name.endswith("weight_ih_l0"):
+            parameter.zero_()
+            parameter[:, : weight.shape[1]] = weight  # tokens stand first among the features
+        else:
+            parameter.copy_(weight)
+    if isinstance(model, BiLstmForPreTraining):
+        model.forward_projection.load_state_dict(source.forward_projection.state_dict())
+        model.backward_projection.load_state_dict(source.backward_projection.state_dict())
+        bias: Any = model.decoder.bias
+        bias[own] = source.decoder.bias[theirs]
+    added = [token for token in tokens if vocab[token] not in places]
+    if added:
+        listed = "".join(added[:20]) if tokenizer.granularity == "char" else " ".join(added[:20])
+        logger.warning(f"{len(added)} of {len(tokens)} tokens are new to the pretrained model: {listed}")
+    return added
+
+
+def pretrained_parameters(model: Any) -> list[list[torch.nn.Parameter]]:
+    """List the weights that a pretrained model gave, from the top down: the first layer, the token embeddings."""
+    base = model.base_model
+    return [list(base.encoder.layers[0].parameters()), [base.get_input_embeddings().weight]]
