@@ -33,20 +33,6 @@ def _init_recurrent(name: str, parameter: Tensor, module: nn.LSTM | nn.GRU) -> N
 
 
 @torch.no_grad()
-def init_embedding(embedding: nn.Embedding, length: float = 1.0) -> None:
-    """Initialise vectors that were not loaded; that of the padding is 0.
-
-    Args:
-        embedding: The vectors.
-        length: Their length, on average.
-    """
-    bound = length * math.sqrt(3 / embedding.embedding_dim)
-    init.uniform_(embedding.weight, -bound, bound)
-    if embedding.padding_idx is not None and not _is_loaded(embedding.weight):
-        init.zeros_(embedding.weight[embedding.padding_idx])
-
-
-@torch.no_grad()
 def init_weights(module: nn.Module) -> None:
     """Initialise a module's own parameters, but for those that were loaded.
 
@@ -54,7 +40,10 @@ def init_weights(module: nn.Module) -> None:
         module: Any module of a model.
     """
     if isinstance(module, nn.Embedding):
-        init_embedding(module)
+        bound = math.sqrt(3 / module.embedding_dim)  # unit length on average
+        init.uniform_(module.weight, -bound, bound)
+        if module.padding_idx is not None and not _is_loaded(module.weight):
+            init.zeros_(module.weight[module.padding_idx])
     elif isinstance(module, (nn.LSTM, nn.GRU)):
         for name, parameter in module.named_parameters():
             if not _is_loaded(parameter):

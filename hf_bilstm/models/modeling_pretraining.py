@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
 from .configuration_bilstm import BiLstmConfig
-from .initialization import init_embedding
 from .inputs import compact_inputs, to_integers
 from .label_states import UNOBSERVED
 from .language_model_loss import sampled_token_losses, token_losses
@@ -68,11 +68,8 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         self.backward_projection = nn.Linear(config.hidden_size, config.embedding_size)
         self.decoder = nn.Linear(config.embedding_size, config.vocab_size)
         self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if module is self.bilstm.get_input_embeddings() and isinstance(module, nn.Embedding):
-            init_embedding(module, _EMBEDDING_LENGTH)
+        with torch.no_grad():  # of a new model; loading fills them afterwards
+            self.decoder.weight *= _EMBEDDING_LENGTH
 
     def get_output_embeddings(self) -> nn.Module:
         """Give the output layer, whose weights are the token embeddings'."""

@@ -45,13 +45,14 @@ _READ_AS = {"columns": "ner", "labelled_text": "classification", "tsv": "classif
 _STREAM_VOCABULARY, _STREAM_VALIDATION = 100_000, 1_000
 
 
+TextFormat = Literal["text", "columns", "segmented", "word_pos", "conllu", "labelled_text", "tsv", "csv"]
+
+
 @dataclass
 class TextArguments(DataArguments):
     """Where the raw text is, and how it becomes blocks of tokens."""
 
-    task: Literal["pretraining"] = field(  # type: ignore[assignment]
-        default="pretraining", metadata={"help": "Always pretraining."}
-    )
+    task: Literal["pretraining"] = field(default="pretraining", metadata={"help": "Always pretraining."})
     data_format: Literal[  # type: ignore[assignment]
         "text", "columns", "segmented", "word_pos", "conllu", "labelled_text", "tsv", "csv"
     ] = field(
