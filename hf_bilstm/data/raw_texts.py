@@ -84,10 +84,16 @@ def pack(
     Returns:
         A data set with what the tokenizer returns, but for the mask: `input_ids`, and `char_input_ids` of models that
         look into words.
+
+    Raises:
+        ValueError: If no token is left.
     """
     columns: Any = texts.column_names or list(next(iter(texts)))
     arguments = {"tokenizer": tokenizer, "block_size": block_size}
-    return texts.map(_pack_batch, batched=True, remove_columns=columns, fn_kwargs=arguments)
+    packed: Any = texts.map(_pack_batch, batched=True, remove_columns=columns, fn_kwargs=arguments)
+    if getattr(packed, "num_rows", 1) == 0:
+        raise ValueError(f"Of {len(texts)} texts no token is left: the tokenizer makes nothing of them.")
+    return packed
 
 
 def _pack_batch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,8 @@ class BiLstmPreTrainedModel(PreTrainedModel):
     config: BiLstmConfig
     base_model_prefix = "bilstm"
     main_input_name = "input_ids"
+    # Further Auto classes that can read what is saved, and what they read it as.
+    _readers: ClassVar[dict[str, str]] = {"AutoModel": "modeling_bilstm.BiLstmModel"}
     _keep_in_fp32_modules_strict = {"crf", "dictionary.weights"}  # noqa: RUF012
 
     def __init__(self, config: BiLstmConfig) -> None:
@@ -106,7 +108,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
         return (model, info) if output_loading_info else model
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
-        """Save weights, configuration and code, and say that `AutoModel`, too, can read them.
+        """Save weights, configuration and code, and say which Auto classes, too, can read them.
 
         Args:
             *args: As in `PreTrainedModel.save_pretrained`.
@@ -116,7 +118,7 @@ class BiLstmPreTrainedModel(PreTrainedModel):
             auto_map = getattr(self.config, "auto_map", None) or {}
             # Of the heads, only that of this model: its encoder may have come with another.
             own = {name: auto_map[name] for name in ("AutoConfig", self._auto_class) if name in auto_map}
-            self.config.auto_map = {**own, "AutoModel": "modeling_bilstm.BiLstmModel"}
+            self.config.auto_map = {**own, **self._readers}
         super().save_pretrained(*args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,14 @@ from .configuration_bilstm import BiLstmConfig
 from .inputs import compact_inputs, to_integers
 from .label_states import UNOBSERVED
 from .language_model_loss import sampled_token_losses, token_losses
-from .modeling_bilstm import BiLstmModel, BiLstmPreTrainedModel, is_wanted, restore
+from .modeling_bilstm import (
+    BiLstmForTokenClassification,
+    BiLstmModel,
+    BiLstmPreTrainedModel,
+    is_wanted,
+    restore,
+)
+from .modeling_sequence_classification import BiLstmForSequenceClassification
 from .recurrence import pick, reversal_index
 
 # Features of a token that tell of its neighbours, which are what is to be predicted.
@@ -57,6 +64,13 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         ValueError: If it has more than one layer, or features that tell of a token's neighbours.
     """
 
+    _readers: ClassVar[dict[str, str]] = {
+        **BiLstmPreTrainedModel._readers,
+        "AutoModelForTokenClassification": f"modeling_bilstm.{BiLstmForTokenClassification.__name__}",
+        "AutoModelForSequenceClassification": (
+            f"modeling_sequence_classification.{BiLstmForSequenceClassification.__name__}"
+        ),
+    }
     _tied_weights_keys = {"decoder.weight": "bilstm.embeddings.token_embeddings.weight"}  # noqa: RUF012
 
     def __init__(self, config: BiLstmConfig) -> None:

@@ -36,7 +36,10 @@ class EmaCallback(TrainerCallback):
         """Start the average at the weights, which on resuming are the average; then fetch the live ones."""
         model = kwargs["model"]
         self._average = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        live = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / _LIVE_WEIGHTS
+        checkpoint = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}"
+        if Path(args.resume_from_checkpoint or "").joinpath(_LIVE_WEIGHTS).is_file():  # it may be another folder's
+            checkpoint = Path(args.resume_from_checkpoint or "")
+        live = checkpoint / _LIVE_WEIGHTS
         if state.global_step and live.is_file():
             _copy_into(model, load_file(live, device=str(model.device)))
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from transformers import AutoTokenizer, DataCollatorForLanguageModeling, EvalPrediction, TrainingArguments, set_seed
+from transformers import DataCollatorForLanguageModeling, EvalPrediction, TrainingArguments, set_seed
 
 from hf_bilstm.data.raw_texts import iterate_texts, load_raw_texts, pack, read_raw_texts
 from hf_bilstm.deploy.push import push_folder
@@ -18,7 +18,7 @@ from hf_bilstm.models.modeling_pretraining import BiLstmForPreTraining
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
 from hf_bilstm.training.card_callback import ModelCardCallback
-from hf_bilstm.training.card_facts import CardFacts, hub_id
+from hf_bilstm.training.card_facts import BUILT_IN, CardFacts, hub_id
 from hf_bilstm.training.card_measures import library_versions, tell_language
 from hf_bilstm.training.model_card import write_model_card
 from hf_bilstm.training.plots import plot_perplexity
@@ -33,7 +33,7 @@ from hf_bilstm.training.run import (
 )
 from hf_bilstm.training.splits import SAMPLE_LANGUAGES, load_split
 from hf_bilstm.training.trainer import TaggerTrainer
-from hf_bilstm.training.transfer import carry_over
+from hf_bilstm.training.transfer import carry_over, is_language_model, load_language_model, pretrained_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -52,10 +52,10 @@ TextFormat = Literal["text", "columns", "segmented", "word_pos", "conllu", "labe
 class TextArguments(DataArguments):
     """Where the raw text is, and how it becomes blocks of tokens."""
 
-    task: Literal["pretraining"] = field(default="pretraining", metadata={"help": "Always pretraining."})
-    data_format: Literal[  # type: ignore[assignment]
-        "text", "columns", "segmented", "word_pos", "conllu", "labelled_text", "tsv", "csv"
-    ] = field(
+    task: Literal["pretraining"] = field(  # type: ignore[assignment]
+        default="pretraining", metadata={"help": "Always pretraining."}
+    )
+    data_format: TextFormat = field(  # type: ignore[assignment]
         default="text",
         metadata={
             "help": "Form of the files: text (one text a line; train_file may be a folder of .txt files), or that of "
@@ -234,11 +234,12 @@ def build(
         for key, value in vars(recipe.model).items()
         if value is not None and key not in ("model_name_or_path", "label_weights")
     }
-    source = BiLstmForPreTraining.from_pretrained(name) if name else None
-    known = AutoTokenizer.from_pretrained(name) if name else None
-    if source is not None:
-        shapes = ("embedding_size", "hidden_size", "rnn_type", "merge_mode")
-        settings |= {key: getattr(source.config, key) for key in shapes}
+    source, known = None, None
+    if name:
+        if not is_language_model(name):
+            raise ValueError(f"{name} is no model that pretraining made: give one, or leave model_name_or_path out.")
+        source, known = load_language_model(name)
+        settings = pretrained_settings(name, source, settings)
     if arguments.streaming:
         texts = texts.take(_STREAM_VOCABULARY)
     tokenizer = BiLstmTokenizer.from_corpus(
@@ -284,6 +285,9 @@ def perplexities(prediction: EvalPrediction) -> dict[str, float]:
 
 
 def _facts(recipe: PretrainingRecipe) -> CardFacts:
+    arguments = recipe.card
+    if recipe.data.dataset in BUILT_IN and arguments.dataset_name is None:
+        arguments = replace(arguments, dataset_name=BUILT_IN[recipe.data.dataset])
     return CardFacts(
         task="pretraining",
         settings=describe_recipe(recipe),
@@ -293,7 +297,7 @@ def _facts(recipe: PretrainingRecipe) -> CardFacts:
         dataset_config=recipe.data.dataset_config,
         base_model=hub_id(recipe.model.model_name_or_path),
         repository=recipe.training.hub_model_id,
-        arguments=recipe.card,
+        arguments=arguments,
     )
 
 

@@ -44,10 +44,8 @@ def pretrained_settings(name: str, source: PreTrainedModel, settings: dict[str, 
         The settings with the pretrained layer's shapes.
     """
     fixed = {field: getattr(source.config, field) for field in PRETRAINED_SHAPES}
-    changed = [
-        f"{field} {settings[field]} to {fixed[field]}" for field in fixed if settings.get(field) != fixed[field]
-    ]
-    changed = [text for text in changed if not text.startswith(tuple(f"{field} None" for field in fixed))]
+    given = {field: settings[field] for field in fixed if field in settings}
+    changed = [f"{field} {value} to {fixed[field]}" for field, value in given.items() if value != fixed[field]]
     if changed:
         logger.warning(f"{name} fixes the shapes of embeddings and layers: {', '.join(changed)}.")
     return {**settings, **fixed}
