@@ -82,6 +82,10 @@ class DataArguments:
         metadata={"help": "Share of the training data, drawn at random, that is held out as the validation data."},
     )
     validation_seed: int = field(default=0, metadata={"help": "Seed of that draw, whatever the seed of the training."})
+    train_fraction: float = field(
+        default=1.0,
+        metadata={"help": "Share of the training data, drawn at random by validation_seed, that is trained on."},
+    )
     train_select: str | None = field(
         default=None,
         metadata={
@@ -170,6 +174,8 @@ class DataArguments:
         """Check ranges."""
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must be at least 0 and below 1, got {self.validation_fraction}.")
+        if not 0 < self.train_fraction <= 1:
+            raise ValueError(f"train_fraction must be above 0 and at most 1, got {self.train_fraction}.")
         if self.validation_fraction and self.validation_file:
             raise ValueError("validation_fraction holds out training data, and validation_file names other: drop one.")
 

@@ -43,6 +43,14 @@ def load_split(arguments: DataArguments, split: str) -> Dataset | None:
         ValueError: If the recipe names no data at all, or the data is bad.
         FileNotFoundError: If a file is missing.
     """
+    dataset = _load_whole(arguments, split)
+    if split == "train" and dataset is not None and arguments.train_fraction < 1:
+        kept = range(max(1, round(arguments.train_fraction * len(dataset))))
+        return dataset.shuffle(seed=arguments.validation_seed).select(kept)
+    return dataset
+
+
+def _load_whole(arguments: DataArguments, split: str) -> Dataset | None:
     if arguments.validation_fraction and split in ("train", "validation"):
         whole = _load(arguments, "train")
         if whole is None:
