@@ -2,11 +2,13 @@
 
     pip install 'hf_bilstm[benchmark]'
     python scripts/benchmark.py configs/resume_ner.yaml --data_dir FOLDER --output_dir outputs/benchmark --flair
+    python scripts/benchmark.py configs/wnut17_ner.yaml --data_dir FOLDER --test_file FILE --sections words --flair
 
-The recipe says where the data is; the model is the same for all contenders: characters of 100 numbers, one layer of
-200 units a direction, BIOES states under a CRF. Contenders of a table take turns, so that noise of the machine meets
-all of them; figures are medians over the rounds, ratios are medians of each round's ratio. Written are a table,
-results.json and plots. `--flair` sets up a virtual environment for Flair in the output directory.
+The recipe says where the data is; the model is the same for all contenders: tokens of 100 numbers, one layer of 200
+units a direction, BIOES states under a CRF. Models of words (the second line) look into their characters. Contenders
+of a table take turns, so that noise of the machine meets all of them; figures are medians over the rounds, ratios are
+medians of each round's ratio. Written are a table, results.json and plots. `--flair` sets up a virtual environment for
+Flair in the output directory.
 """
 
 import sys
@@ -38,11 +40,13 @@ from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenize
 from hf_bilstm.data import encode_dataset, label_list
 from hf_bilstm.models.crf import LinearChainCrf
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
+from hf_bilstm.models.tokenization_bilstm import DEFAULT_CHAR_WIDTH
 from hf_bilstm.training.recipes import read_data_arguments
 from hf_bilstm.training.splits import require_split
 from hf_bilstm.training.trainer import TaggerTrainer
 
 EMBEDDING_SIZE, HIDDEN_SIZE, BATCH_SIZE = 100, 200, 16
+WORD_FEATURES = {"char_embedding_size": 30, "char_hidden_size": 100}
 FLAIR = ["torch==2.13.0", "flair==0.15.1", "transformers<5"]
 Row = dict[str, Any]
 
@@ -152,14 +156,21 @@ class Setting:
         data = require_split(arguments, "train"), require_split(arguments, "test")
         self.train_data, self.test_data = data
         self.rounds, self.folder = own.rounds, Path(own.output_dir)
-        self.tokenizer = BiLstmTokenizer.from_corpus(self.train_data["tokens"])
+        self.has_words = arguments.granularity == "word"
+        self.tokenizer = BiLstmTokenizer.from_corpus(
+            self.train_data["tokens"],
+            granularity=arguments.granularity,
+            min_frequency=arguments.min_frequency,
+            fold=tuple(arguments.fold),
+            char_width=DEFAULT_CHAR_WIDTH if self.has_words else 0,
+        )
         self.labels = label_list(data)
         set_seed(0)
         self.model = self.new_model()
         label2id = self.model.config.label2id
         self.train = encode_dataset(self.train_data, self.tokenizer, label2id)
         self.train_some = self.train.select(range(min(1000, len(self.train))))
-        self.texts = ["".join(tokens) for tokens in self.test_data["tokens"]]
+        self.texts = [(" " if self.has_words else "").join(tokens) for tokens in self.test_data["tokens"]]
         self.characters = sum(map(len, self.texts))
         states = self.model.crf.space.states
         self.states = {state: number for number, state in enumerate(states)}
@@ -177,6 +188,8 @@ class Setting:
                 "hidden_size": HIDDEN_SIZE,
                 "tagging_scheme": "bioes",
                 "id2label": dict(enumerate(self.labels)),
+                "char_vocab_size": self.tokenizer.char_vocab_size,
+                **(WORD_FEATURES if self.has_words else {}),
                 **changes,
             }
         )
@@ -217,6 +230,10 @@ class Setting:
 
         return dataset.map(relabel)
 
+    def length(self, place: int) -> int:
+        """Number of tokens of a training sentence."""
+        return len(self.train_data[place]["tokens"])
+
     def sorted_batches(self, batch_size: int) -> list[list[str]]:
         """Part the test texts into batches of similar length."""
         texts = sorted(self.texts, key=len)
@@ -246,10 +263,11 @@ class FlairPeer:
             "threads": torch.get_num_threads(),
             "embedding_size": EMBEDDING_SIZE,
             "hidden_size": HIDDEN_SIZE,
+            "characters": setting.has_words,
             "batches": [rows(setting.train_data.select(places)) for places in setting.batch_places],
             "train": rows(setting.train_data.select(range(len(setting.train_some)))),
             "test": setting.test_data["tokens"][:],
-            "single": [list(text) for text in singles(setting)],
+            "single": [text.split() if setting.has_words else list(text) for text in singles(setting)],
         }
         file = setting.folder / "flair.json"
         file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
@@ -273,7 +291,10 @@ def singles(setting: Setting) -> list[str]:
 
 
 def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:
-    """Training steps on the same random batches of 16, and whole epochs, each with its own Trainer's batches."""
+    """Training steps over the same sentences in random batches of 16, and in batches by length as the recipes have it.
+
+    Then whole epochs, each with its own Trainer's batches.
+    """
     states = setting.in_states(setting.train_some)
     by_state = setting.in_states(setting.train.select([place for batch in setting.batch_places for place in batch]))
     label_batches = [setting.collate([setting.train[place] for place in places]) for places in setting.batch_places]
@@ -299,7 +320,13 @@ def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         return timed(lambda: trainer(model, setting.arguments(**arguments), setting.collate, data).train())
 
     packed = PackedTagger(len(setting.tokenizer), len(setting.states))
+    by_length = sorted((place for places in setting.batch_places for place in places), key=setting.length)
+    length_batches = [
+        setting.collate([setting.train[place] for place in by_length[start : start + BATCH_SIZE]])
+        for start in range(0, len(by_length), BATCH_SIZE)
+    ]
     contenders = {"hf_bilstm": steps(setting.new_model(), label_batches)}
+    contenders["hf_bilstm, batches by length"] = steps(setting.new_model(), length_batches)
     contenders["hf_bilstm, GRU"] = steps(setting.new_model(rnn_type="gru"), label_batches)
     contenders["packed nn.LSTM + pytorch-crf"] = steps(packed, state_batches)
     if flair:
@@ -406,6 +433,32 @@ def latency(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         found.append({"section": "percentiles", "name": name, "p50": seconds[150], "p99": seconds[297]})
         print(f"{'percentiles':12} {name:44} p50 {1e3 * seconds[150]:.2f} ms, p99 {1e3 * seconds[297]:.2f} ms")
     return found
+
+
+def words(setting: Setting, flair: FlairPeer | None) -> list[Row]:
+    """A tagger of words that looks into their characters, beside the same without, and Flair's with characters."""
+    if not setting.has_words:
+        return []
+    given = setting.test_data["tokens"][:]
+    plain = setting.new_model(char_embedding_size=0)
+    plain.load_state_dict(
+        {
+            name: value[:, :EMBEDDING_SIZE] if name.endswith("weight_ih_l0") else value
+            for name, value in setting.model.state_dict().items()
+            if ".characters." not in name
+        }
+    )
+    tagger = TaggingPipeline(model=setting.model, tokenizer=setting.tokenizer)
+    without = TaggingPipeline(model=plain.eval(), tokenizer=setting.tokenizer)
+    contenders = {
+        "TaggingPipeline, text to spans": timed(lambda: tagger(setting.texts)),
+        "TaggingPipeline, given words": timed(lambda: tagger(given, is_split_into_words=True)),
+        "TaggingPipeline, given words, no characters": timed(lambda: without(given, is_split_into_words=True)),
+        "TaggingPipeline, text to spans, no characters": timed(lambda: without(setting.texts)),
+    }
+    if flair:
+        contenders["Flair predict, batches of 32, given words"] = lambda: flair.run("predict")
+    return race("words", contenders, setting.rounds, sum(map(len, given)), "words")
 
 
 def crf(setting: Setting, flair: FlairPeer | None) -> list[Row]:
@@ -531,7 +584,7 @@ def plot(rows: list[Row], folder: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    for section in ("step", "epoch", "inference", "single"):
+    for section in ("step", "epoch", "inference", "single", "words"):
         found = [row for row in rows if row["section"] == section and "alone" not in row["name"]]
         if not found:
             continue
@@ -559,7 +612,7 @@ def plot(rows: list[Row], folder: Path) -> None:
         plt.close(figure)
 
 
-SECTIONS = {f.__name__: f for f in (training, inference, latency, crf, scaling, start_up, stream)}
+SECTIONS = {f.__name__: f for f in (training, inference, latency, words, crf, scaling, start_up, stream)}
 
 
 def main() -> None:

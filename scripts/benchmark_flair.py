@@ -7,12 +7,14 @@ seconds it took.
 import json
 import logging
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import flair
 import torch
 from flair.data import Dictionary, Sentence
-from flair.embeddings import OneHotEmbeddings
+from flair.embeddings import CharacterEmbeddings, OneHotEmbeddings, StackedEmbeddings
 from flair.models import SequenceTagger
 from flair.training_utils import store_embeddings
 
@@ -28,6 +30,17 @@ def sentences(rows: list[dict]) -> list[Sentence]:
     return made
 
 
+def character_embeddings(train: list[Sentence]) -> CharacterEmbeddings:
+    """Make Flair's features of words from their characters, over those of the data."""
+    characters = Dictionary()
+    for character in sorted({character for sentence in train for token in sentence for character in token.text}):
+        characters.add_item(character)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "characters")
+        characters.save(file)
+        return CharacterEmbeddings(path_to_char_dict=str(file))
+
+
 def make_tagger(data: dict, train: list[Sentence]) -> SequenceTagger:
     """Make a tagger of the benchmark's sizes."""
     tokens, labels = Dictionary(), Dictionary(add_unk=False)
@@ -37,8 +50,9 @@ def make_tagger(data: dict, train: list[Sentence]) -> SequenceTagger:
         for label in sentence.get_labels("ner"):
             labels.add_item(label.value)
     labels.span_labels = True
+    embeddings = OneHotEmbeddings(tokens, embedding_length=data["embedding_size"])
     return SequenceTagger(
-        OneHotEmbeddings(tokens, embedding_length=data["embedding_size"]),
+        StackedEmbeddings([embeddings, character_embeddings(train)]) if data["characters"] else embeddings,
         labels,
         "ner",
         hidden_size=data["hidden_size"],

@@ -2,8 +2,8 @@
 
     python scripts/learning_curve.py outputs/curve.json docs/images/pretraining.png
 
-The first file is what scripts/ablation.py writes for rows that set `train_fraction`, and `model_name_or_path` where they
-start from a pretrained model. A point is the mean over seeds; the band is from the least to the most.
+The first file is what scripts/ablation.py writes for rows that set `train_fraction`, and `model_name_or_path` where
+they start from a pretrained model. A point is the mean over seeds; the band is from the least to the most.
 """
 
 import argparse

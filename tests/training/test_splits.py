@@ -36,3 +36,18 @@ def test_the_recipe_of_conll_2003_reads_four_columns_in_any_scheme(scheme, tmp_p
             lines += [*(f"{token} NN I-NP {tag}" for token, tag in tagged), ""]
         (tmp_path / getattr(arguments, f"{split}_file")).write_text("\n".join(lines), encoding="utf-8")
         assert load_split(arguments, split).to_dict() == data.to_dict()
+
+
+def test_a_share_of_the_training_data_is_drawn_from_it_alone():
+    whole = load_split(DataArguments(dataset="sample"), "train")
+    share = load_split(DataArguments(dataset="sample", train_fraction=0.1), "train")
+    assert len(share) == round(0.1 * len(whole))
+    rows = [tuple(tokens) for tokens in whole["tokens"]]
+    assert {tuple(tokens) for tokens in share["tokens"]} < set(rows)
+    assert share.to_dict() == load_split(DataArguments(dataset="sample", train_fraction=0.1), "train").to_dict()
+    other = load_split(DataArguments(dataset="sample", train_fraction=0.1, validation_seed=1), "train")
+    assert other.to_dict() != share.to_dict()
+    validation = load_split(DataArguments(dataset="sample", train_fraction=0.1), "validation")
+    assert validation.to_dict() == load_split(DataArguments(dataset="sample"), "validation").to_dict()
+    with pytest.raises(ValueError, match="train_fraction must be above 0 and at most 1, got 0"):
+        DataArguments(train_fraction=0.0)
