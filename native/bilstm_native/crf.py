@@ -22,8 +22,8 @@ import numpy as np
 from .recurrence import is_token, reverse, rows_at_each_step
 from .states import States
 
-# Logarithm of the least overlap of what is likely up to a token and after it: far above what is too small to be kept.
-_REACH = math.log(np.finfo(np.float64).tiny) * 2 / 3
+# How far a state may be below the best one of its token: a little less than where exponentials become 0.
+_REACH = math.log(np.finfo(np.float64).tiny) + 8
 # Score of what is illegal: finite, so that differences are 0 and not NaN; far beyond any sum of scores.
 FORBIDDEN = -1e30
 
@@ -133,11 +133,12 @@ class Crf:
             The sums.
         """
         sums = self._sums(emissions, lengths, _sum)
-        # What is too small to be kept, up to a token or after it, does not count unless all that is likely up to the
-        # token is unlikely after it.
-        after = np.where(emissions > FORBIDDEN / 2, sums.onwards - emissions, FORBIDDEN)
-        overlap = sums.up_to - sums.up_to.max(axis=2, keepdims=True) + after - after.max(axis=2, keepdims=True)
-        is_sure = overlap.max(axis=2, initial=FORBIDDEN)[is_token(lengths)].min(initial=0) >= _REACH  # False for NaN
+        # No state was lost if at no token one is so far below another that its exponential is 0.
+        is_sure = True
+        for scores in (sums.up_to, sums.onwards):
+            peak = scores.max(axis=2, keepdims=True, initial=FORBIDDEN)
+            depth = np.where(scores > FORBIDDEN / 2, scores - peak, 0.0).min(axis=2, initial=0.0)
+            is_sure &= bool((depth[is_token(lengths)] >= _REACH).all())  # False for NaN
         return sums if is_sure else self._sums(emissions, lengths, _exact_sum)
 
     def _sums(self, emissions: np.ndarray, lengths: np.ndarray, add_up: Callable[[np.ndarray], _Step]) -> Sums:

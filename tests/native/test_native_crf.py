@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers_native import LABELS
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bilstm_native import Crf
@@ -49,6 +49,7 @@ def test_states_are_those_of_the_package(labels, scheme):
 
 
 @given(schemes, st.integers(0, 999), lengths_of_sentences, gaps)
+@example("bioes", 406, [6], 1e4)  # the best path goes through states that seem lost from either end
 @settings(deadline=None, max_examples=80)
 @pytest.mark.filterwarnings("error")
 def test_paths_sums_and_probabilities_are_those_of_pytorch(scheme, seed, lengths, gap):

@@ -48,6 +48,7 @@ NOT_FOR_INFERENCE = {
         "lexicon_dropout",
         "label_weights",
         "char_dropout",
+        "softmax_samples",
     ),
     *("unk_token_id", "dictionary_profiles", "tagset", "tag_meanings", "tag_mappings"),
 }
