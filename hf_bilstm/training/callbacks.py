@@ -108,8 +108,8 @@ class UnfreezeCallback(TrainerCallback):
     ) -> None:
         """Keep the gradients of what is held out of the gradient's norm.
 
-        Weights that ask for no gradient would be simpler, but several processes agree at the start of training on which
-        weights have one.
+        Weights that ask for no gradient would be simpler, but several processes agree at the start on which weights
+        have one.
         """
         for weight in (weight for group in self._groups for weight in group):
             self._hooks.append(weight.register_hook(partial(self._silence, weight)))
