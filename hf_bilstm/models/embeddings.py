@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,20 @@ class BiLstmEmbeddings(nn.Module):
     def vocab_size(self) -> int:
         """Number of ids that have a vector."""
         return self.token_embeddings.num_embeddings  # type: ignore[return-value]
+
+    @property
+    def feature_sizes(self) -> dict[str, int]:
+        """Numbers that each feature adds to a token's vector, in the order in which they stand in it."""
+        sizes: dict[str, Any] = {"tokens": self.token_embeddings.embedding_dim}
+        if self.bigram_buckets:
+            sizes["bigrams"] = self.bigram_embeddings.embedding_dim
+        if self.character_type_embeddings is not None:
+            sizes["character_types"] = self.character_type_embeddings.embedding_dim
+        if self.characters is not None:
+            sizes["characters"] = self.characters.output_size
+        if self.lexicon is not None:
+            sizes["lexicon"] = self.output_size - sum(sizes.values())
+        return sizes
 
     def fill_character_types(self, vocab: Mapping[str, int]) -> None:
         """Note the character types of a new model's tokens, if the model looks at them.

@@ -182,6 +182,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         white_space: str = "drop",
         splitting: str | None = None,
         char_width: int = 0,
+        extra_characters: Iterable[str] = (),
         **kwargs: Any,
     ) -> BiLstmTokenizer:
         """Build a tokenizer from the tokens of a corpus.
@@ -197,6 +198,7 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
             splitting: None, "treebank" or "punctuation"; for words, None is "treebank".
             char_width: Character ids of a word, for models that look into words; 0 for none. Characters rarer than
                 `min_frequency` are left to the unknown one.
+            extra_characters: Characters that have an id of their own however rare they are.
             **kwargs: Passed to the class.
 
         Returns:
@@ -229,7 +231,8 @@ class BiLstmTokenizer(PreTrainedTokenizerFast):
         tokens = [*reserved, *(token for _, token in kept)][:max_vocab_size]
         vocab = {token: i for i, token in enumerate(tokens)}
         if char_width:
-            kwargs |= {"characters": frequent_characters(sentences, min_frequency), "char_width": char_width}
+            characters = dict.fromkeys((*frequent_characters(sentences, min_frequency), *extra_characters))
+            kwargs |= {"characters": "".join(characters), "char_width": char_width}
         return cls(vocab, **options, **kwargs)
 
     @classmethod

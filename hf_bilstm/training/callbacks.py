@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,43 @@ class UnfreezeCallback(TrainerCallback):
     def __init__(self, groups: list[list[nn.Parameter]], every: float) -> None:
         self._groups = groups
         self._every = every
+        self._held: set[nn.Parameter] = set()
+        self._hooks: list[Any] = []
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the gradients of what is held out of the gradient's norm.
+
+        Weights that ask for no gradient would be simpler, but several processes agree at the start on which weights
+        have one.
+        """
+        for weight in (weight for group in self._groups for weight in group):
+            self._hooks.append(weight.register_hook(partial(self._silence, weight)))
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Hold what is not to be trained yet; weights without a gradient are left alone by the optimizer."""
-        for number, group in enumerate(self._groups, start=1):
-            is_free = (state.epoch or 0.0) >= number * self._every
-            for weight in group:
-                weight.requires_grad_(is_free)
+        """Let go what has been held for long enough."""
+        held = [group for n, group in enumerate(self._groups, start=1) if (state.epoch or 0.0) < n * self._every]
+        self._held = {weight for group in held for weight in group}
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the gradients away: the optimizer leaves weights without one alone, and does not decay them."""
+        for weight in self._held:
+            weight.grad = None
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Let everything go."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _silence(self, weight: nn.Parameter, gradient: Tensor) -> Tensor | None:
+        return torch.zeros_like(gradient) if weight in self._held else None
 
 
 @torch.no_grad()

@@ -238,7 +238,7 @@ def build(
     if name:
         if not is_language_model(name):
             raise ValueError(f"{name} is no model that pretraining made: give one, or leave model_name_or_path out.")
-        source, known = load_language_model(name)
+        source, known = load_language_model(name, arguments.granularity)
         settings = pretrained_settings(name, source, settings)
     if arguments.streaming:
         texts = texts.take(_STREAM_VOCABULARY)
@@ -252,6 +252,7 @@ def build(
         white_space=arguments.white_space,
         splitting=arguments.splitting,
         char_width=arguments.char_width if settings.get("char_embedding_size") else 0,
+        extra_characters="" if known is None else known.characters,
     )
     config = BiLstmConfig(
         **settings,

@@ -212,7 +212,9 @@ def build(
     }
     settings |= _tagset_fields(recipe.data, labels)
     name = recipe.model.model_name_or_path
-    source, known = load_language_model(name) if name and is_language_model(name) else (None, None)
+    source, known = None, None
+    if name and is_language_model(name):
+        source, known = load_language_model(name, recipe.data.granularity)
     if name and source is None:
         return _fine_tuned(recipe, labels, settings)
     if vectors is not None:
@@ -220,7 +222,7 @@ def build(
         settings["embedding_size"] = vectors.size
     if source is not None and known is not None:
         settings = pretrained_settings(str(name), source, settings)
-        tokenizer = _new_tokenizer(recipe, train_data, known.get_vocab())
+        tokenizer = _new_tokenizer(recipe, train_data, known.get_vocab(), known.characters)
     else:
         tokenizer = _new_tokenizer(recipe, train_data, vectors.vectors if vectors else ())
     classifies = recipe.data.task == "classification"
@@ -385,7 +387,9 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
             os.replace(file, folder / file.name)
 
 
-def _new_tokenizer(recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[str] = ()) -> BiLstmTokenizer:
+def _new_tokenizer(
+    recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[str] = (), extra_characters: str = ""
+) -> BiLstmTokenizer:
     arguments = recipe.data
     return BiLstmTokenizer.from_corpus(
         train_data[_text_column(train_data)],
@@ -395,7 +399,8 @@ def _new_tokenizer(recipe: Recipe, train_data: Dataset, extra_tokens: Iterable[s
         fold=tuple(arguments.fold),
         white_space=arguments.white_space,
         splitting=arguments.splitting,
-        char_width=arguments.char_width if recipe.model.char_embedding_size else 0,
+        char_width=arguments.char_width if recipe.model.char_embedding_size or extra_characters else 0,
+        extra_characters=extra_characters,
     )
 
 

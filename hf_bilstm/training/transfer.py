@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
+from hf_bilstm.models.character_features import CharacterFeatures
+from hf_bilstm.models.characters import NUM_SPECIAL_IDS
 from hf_bilstm.models.modeling_pretraining import BiLstmForPreTraining
+from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 
 logger = logging.get_logger(__name__)
 
 # Fields of the configuration that the pretrained layer fixes.
 PRETRAINED_SHAPES = ("embedding_size", "hidden_size", "rnn_type", "merge_mode")
+# The same of features that it may have, by the field without which it has none.
+_FEATURE_SHAPES = {
+    "char_embedding_size": ("char_embedding_size", "char_encoder", "char_kernel_sizes", "char_hidden_size"),
+    "character_type_embedding_size": ("character_type_embedding_size",),
+}
 
 
 def is_language_model(name: str | None) -> bool:
@@ -27,9 +37,27 @@ def is_language_model(name: str | None) -> bool:
     return BiLstmForPreTraining.__name__ in (AutoConfig.from_pretrained(name).architectures or [])
 
 
-def load_language_model(name: str) -> tuple[BiLstmForPreTraining, PreTrainedTokenizerBase]:
-    """Load a pretrained model and its tokenizer."""
-    return BiLstmForPreTraining.from_pretrained(name), AutoTokenizer.from_pretrained(name)
+def load_language_model(name: str, granularity: str) -> tuple[BiLstmForPreTraining, BiLstmTokenizer]:
+    """Load a pretrained model and its tokenizer.
+
+    Args:
+        name: Folder or repository.
+        granularity: What a token of the model is that starts from it, "char" or "word".
+
+    Returns:
+        The two.
+
+    Raises:
+        ValueError: If the tokens of the pretrained model are others.
+    """
+    tokenizer: Any = AutoTokenizer.from_pretrained(name)
+    if tokenizer.granularity != granularity:
+        raise ValueError(
+            f"{name} was pretrained with granularity {tokenizer.granularity}, and the recipe has granularity "
+            f"{granularity}: set granularity: {tokenizer.granularity}, or give a model that read "
+            f"{'characters' if granularity == 'char' else 'words'}."
+        )
+    return BiLstmForPreTraining.from_pretrained(name), tokenizer
 
 
 def pretrained_settings(name: str, source: PreTrainedModel, settings: dict[str, Any]) -> dict[str, Any]:
@@ -43,7 +71,8 @@ def pretrained_settings(name: str, source: PreTrainedModel, settings: dict[str, 
     Returns:
         The settings with the pretrained layer's shapes.
     """
-    fixed = {field: getattr(source.config, field) for field in PRETRAINED_SHAPES}
+    features = [shapes for field, shapes in _FEATURE_SHAPES.items() if getattr(source.config, field)]
+    fixed = {field: getattr(source.config, field) for field in chain(PRETRAINED_SHAPES, *features)}
     given = {field: settings[field] for field in fixed if field in settings}
     changed = [f"{field} {value} to {fixed[field]}" for field, value in given.items() if value != fixed[field]]
     if changed:
@@ -54,14 +83,14 @@ def pretrained_settings(name: str, source: PreTrainedModel, settings: dict[str, 
 @torch.no_grad()
 def carry_over(
     source: BiLstmForPreTraining,
-    source_tokenizer: PreTrainedTokenizerBase,
+    source_tokenizer: BiLstmTokenizer,
     model: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Any,
 ) -> list[str]:
     """Put the embeddings and the layer of a pretrained model into a new one, which computes the same from them.
 
     A token's vector is that of what the pretrained tokenizer reads it as, so that the two may fold differently.
-    Features that the new model has beside the tokens start without weight in the pretrained layer.
+    Features that the pretrained model has come along; others start without weight in the pretrained layer.
 
     Args:
         source: The pretrained model.
@@ -82,14 +111,24 @@ def carry_over(
             places.setdefault(vocab[token], ids[0])
     own, theirs = torch.tensor(list(places)), torch.tensor(list(places.values()))
     pretrained: Any = source.bilstm
+    embeddings = model.base_model.embeddings
     vectors = model.base_model.get_input_embeddings().weight
     vectors[own] = pretrained.get_input_embeddings().weight[theirs]
+    if pretrained.embeddings.character_type_embeddings is not None:
+        types = pretrained.embeddings.character_type_embeddings
+        embeddings.character_type_embeddings.load_state_dict(types.state_dict())
+    if pretrained.embeddings.characters is not None:
+        _carry_characters(
+            pretrained.embeddings.characters, source_tokenizer.characters, embeddings.characters, tokenizer.characters
+        )
+    read, reads = _columns(pretrained.embeddings.feature_sizes), _columns(embeddings.feature_sizes)
     layer: Any = model.base_model.encoder.layers[0]
     for name, weight in pretrained.encoder.layers[0].named_parameters():
         parameter = layer.get_parameter(name)
         if name.endswith("weight_ih_l0"):
             parameter.zero_()
-            parameter[:, : weight.shape[1]] = weight  # tokens stand first among the features
+            for feature, columns in read.items():
+                parameter[:, reads[feature]] = weight[:, columns]
         else:
             parameter.copy_(weight)
     if isinstance(model, BiLstmForPreTraining):
@@ -102,6 +141,23 @@ def carry_over(
         listed = "".join(added[:20]) if tokenizer.granularity == "char" else " ".join(added[:20])
         logger.warning(f"{len(added)} of {len(tokens)} tokens are new to the pretrained model: {listed}")
     return added
+
+
+def _columns(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Say where each feature stands in a token's vector."""
+    ends = accumulate(sizes.values(), initial=0)
+    return {feature: slice(*bounds) for feature, bounds in zip(sizes, pairwise(ends), strict=True)}
+
+
+def _carry_characters(source: CharacterFeatures, known: str, features: CharacterFeatures, characters: str) -> None:
+    """Put what makes vectors of words' characters into a new model; characters that it knows beside start anew."""
+    features.encoder.load_state_dict(source.encoder.state_dict())
+    ids = {character: number for number, character in enumerate(known, start=NUM_SPECIAL_IDS)}
+    places = {number: number for number in range(NUM_SPECIAL_IDS)}
+    for number, character in enumerate(characters, start=NUM_SPECIAL_IDS):
+        if character in ids:
+            places[number] = ids[character]
+    features.embeddings.weight[list(places)] = source.embeddings.weight[list(places.values())]
 
 
 def pretrained_parameters(model: Any) -> list[list[torch.nn.Parameter]]:

@@ -282,3 +282,26 @@ def test_a_trained_tagger_is_no_language_model(tmp_path, trained):
     assert AutoConfig.from_pretrained(trained).architectures == ["BiLstmForTokenClassification"]
     with pytest.raises(SystemExit, match="is no model that pretraining made"):
         main(["pretrain", *RUN, "--model_name_or_path", str(trained), "--output_dir", str(tmp_path)])
+
+
+def test_what_was_learned_of_words_characters_comes_along(tmp_path, recipe_file):
+    folder = tmp_path / "words"
+    characters = ["--char_embedding_size", "6", "--char_hidden_size", "7", "--granularity", "word"]
+    options = ["--dataset", "sample_en", *characters, "--character_type_embedding_size", "4", "--max_steps", "2"]
+    pretrain(read_pretraining_recipe(None, [*SMALL, *QUIET, *options, "--output_dir", str(folder)]))
+    source, known = BiLstmForPreTraining.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    sentence = load_sample("train", "ner", "en")["tokens"][0]
+    data = Dataset.from_dict({"tokens": [[*sentence, "ÞorÞ"]], "tags": [["B-X", *["O"] * len(sentence)]]})
+    for others in ((), ("--bigram_buckets", "50", "--char_hidden_size", "9")):
+        recipe = fine_tuning_recipe(tmp_path, folder, recipe_file, "--granularity", "word", *others)
+        tokenizer, model = build(recipe, data)
+        assert set(known.characters) < set(tokenizer.characters)  # also those of words that the data lacks
+        with torch.inference_mode():
+            words = {"text": [sentence], "is_split_into_words": True, "return_tensors": "pt"}
+            ours = model.eval()(**tokenizer(**words), output_hidden_states=True).hidden_states
+            theirs = source(**known(**words), output_hidden_states=True).hidden_states
+        torch.testing.assert_close(ours[1], theirs[1])
+        new = model.bilstm.embeddings.characters.embeddings.weight[2 + tokenizer.characters.index("Þ")]
+        assert new.any()
+    with pytest.raises(ValueError, match="was pretrained with granularity word, and the recipe has granularity char"):
+        build(fine_tuning_recipe(tmp_path, folder, recipe_file), data)
