@@ -2,13 +2,11 @@
 
     pip install 'hf_bilstm[benchmark]'
     python scripts/benchmark.py configs/resume_ner.yaml --data_dir FOLDER --output_dir outputs/benchmark --flair
-    python scripts/benchmark.py configs/wnut17_ner.yaml --data_dir FOLDER --sections words --flair
 
-The recipe says where the data is and what a token is; the model is the same for all contenders: tokens of 100 numbers
-(and characters of words, where tokens are words), one layer of 200 units a direction, BIOES states under a CRF.
-Contenders of a table take turns, so that noise of the machine meets all of them; figures are medians over the rounds,
-ratios are medians of each round's ratio. Written are a table, results.json and plots. `--flair` sets up a virtual
-environment for Flair in the output directory.
+The recipe says where the data is; the model is the same for all contenders: characters of 100 numbers, one layer of
+200 units a direction, BIOES states under a CRF. Contenders of a table take turns, so that noise of the machine meets
+all of them; figures are medians over the rounds, ratios are medians of each round's ratio. Written are a table,
+results.json and plots. `--flair` sets up a virtual environment for Flair in the output directory.
 """
 
 import sys
@@ -16,7 +14,6 @@ import sys
 sys.path.pop(0)  # this folder, whose evaluate.py would stand in for the library of that name
 
 import argparse
-import copy
 import json
 import os
 import platform
@@ -46,8 +43,6 @@ from hf_bilstm.training.splits import require_split
 from hf_bilstm.training.trainer import TaggerTrainer
 
 EMBEDDING_SIZE, HIDDEN_SIZE, BATCH_SIZE = 100, 200, 16
-CHARACTERS = {"char_embedding_size": 30, "char_hidden_size": 100}  # of models of words
-PEER_CHARACTERS = {"char_encoder": "bilstm", "char_embedding_size": 25, "char_hidden_size": 25}  # as Flair has them
 FLAIR = ["torch==2.13.0", "flair==0.15.1", "transformers<5"]
 Row = dict[str, Any]
 
@@ -154,42 +149,30 @@ class Setting:
 
     def __init__(self, own: argparse.Namespace, overrides: list[str]) -> None:
         arguments = read_data_arguments(own.recipe, overrides)
-        data = (
-            require_split(arguments, "train"),
-            require_split(arguments, "test" if arguments.test_file else "validation"),
-        )
+        data = require_split(arguments, "train"), require_split(arguments, "test")
         self.train_data, self.test_data = data
-        self.rounds, self.folder, self.epochs = own.rounds, Path(own.output_dir), own.train_epochs
-        self.has_words = arguments.granularity == "word"
-        self.tokenizer = BiLstmTokenizer.from_corpus(
-            self.train_data["tokens"],
-            granularity=arguments.granularity,
-            min_frequency=arguments.min_frequency,
-            fold=arguments.fold,
-            char_width=arguments.char_width if self.has_words else 0,
-        )
+        self.rounds, self.folder = own.rounds, Path(own.output_dir)
+        self.tokenizer = BiLstmTokenizer.from_corpus(self.train_data["tokens"])
         self.labels = label_list(data)
         set_seed(0)
         self.model = self.new_model()
         label2id = self.model.config.label2id
         self.train = encode_dataset(self.train_data, self.tokenizer, label2id)
         self.train_some = self.train.select(range(min(1000, len(self.train))))
-        self.texts = [(" " if self.has_words else "").join(tokens) for tokens in self.test_data["tokens"]]
+        self.texts = ["".join(tokens) for tokens in self.test_data["tokens"]]
         self.characters = sum(map(len, self.texts))
         states = self.model.crf.space.states
         self.states = {state: number for number, state in enumerate(states)}
         self.collate = DataCollatorForTokenClassification(self.tokenizer)
         order = torch.randperm(len(self.train)).tolist()
         self.batch_places = [order[start : start + BATCH_SIZE] for start in range(0, 20 * BATCH_SIZE, BATCH_SIZE)]
-        self.fit(self.model)
+        self.fit(self.model, epochs=own.train_epochs)
 
     def new_model(self, **changes: Any) -> BiLstmForTokenClassification:
         """Make an untrained model of the benchmark's sizes."""
         config = BiLstmConfig(
             **{
                 "vocab_size": len(self.tokenizer),
-                "char_vocab_size": self.tokenizer.char_vocab_size,
-                **(CHARACTERS if self.has_words else {}),
                 "embedding_size": EMBEDDING_SIZE,
                 "hidden_size": HIDDEN_SIZE,
                 "tagging_scheme": "bioes",
@@ -218,9 +201,9 @@ class Setting:
             }
         )
 
-    def fit(self, model: nn.Module) -> None:
+    def fit(self, model: nn.Module, epochs: int) -> None:
         """Train, so that what is measured is a tagger that finds spans."""
-        arguments = self.arguments(num_train_epochs=self.epochs, train_sampling_strategy="group_by_length")
+        arguments = self.arguments(num_train_epochs=epochs, train_sampling_strategy="group_by_length")
         TaggerTrainer(model, arguments, self.collate, self.train).train()
         model.eval()
 
@@ -263,11 +246,10 @@ class FlairPeer:
             "threads": torch.get_num_threads(),
             "embedding_size": EMBEDDING_SIZE,
             "hidden_size": HIDDEN_SIZE,
-            "characters": setting.has_words,
             "batches": [rows(setting.train_data.select(places)) for places in setting.batch_places],
             "train": rows(setting.train_data.select(range(len(setting.train_some)))),
             "test": setting.test_data["tokens"][:],
-            "single": [text.split() if setting.has_words else list(text) for text in singles(setting)],
+            "single": [list(text) for text in singles(setting)],
         }
         file = setting.folder / "flair.json"
         file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
@@ -390,37 +372,6 @@ def inference(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         setting.characters,
     )
     return rows + stock_rows
-
-
-def words(setting: Setting, flair: FlairPeer | None) -> list[Row]:
-    """From test texts to spans by models of words: what looking into the words costs."""
-    if not setting.has_words:
-        print("words: left out, for tokens of this recipe are characters")
-        return []
-    texts, tokenizer = setting.texts, setting.tokenizer
-    unlike = {"words alone": {"char_embedding_size": 0}, "character BiLSTM of 25 + 25": PEER_CHARACTERS}
-    models = {name: setting.new_model(**changes) for name, changes in unlike.items()}
-    for model in models.values():
-        setting.fit(model)
-
-    def forgetful() -> float:
-        tagger = TaggingPipeline(model=copy.deepcopy(setting.model), tokenizer=tokenizer)  # a copy's cache is empty
-        return timed(lambda: tagger(texts))()
-
-    taggers = {
-        name: TaggingPipeline(model=model, tokenizer=tokenizer)
-        for name, model in {"words with characters": setting.model, **models}.items()
-    }
-    contenders: dict[str, Callable[[], float]] = {
-        f"TaggingPipeline, {name}": timed(lambda tagger=tagger: tagger(texts)) for name, tagger in taggers.items()
-    }
-    contenders["TaggingPipeline, nothing in the cache"] = forgetful
-    if flair:
-        for _ in range(setting.epochs):
-            flair.run("epoch")  # its tagger, too, is one that finds spans
-        contenders["Flair with CharacterEmbeddings"] = lambda: flair.run("predict")
-    count = sum(map(len, setting.test_data["tokens"]))
-    return race("words", contenders, setting.rounds, count, "words")
 
 
 def latency(setting: Setting, flair: FlairPeer | None) -> list[Row]:
@@ -608,7 +559,7 @@ def plot(rows: list[Row], folder: Path) -> None:
         plt.close(figure)
 
 
-SECTIONS = {f.__name__: f for f in (training, inference, words, latency, crf, scaling, start_up, stream)}
+SECTIONS = {f.__name__: f for f in (training, inference, latency, crf, scaling, start_up, stream)}
 
 
 def main() -> None:

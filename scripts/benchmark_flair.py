@@ -12,7 +12,7 @@ import time
 import flair
 import torch
 from flair.data import Dictionary, Sentence
-from flair.embeddings import CharacterEmbeddings, OneHotEmbeddings, StackedEmbeddings
+from flair.embeddings import OneHotEmbeddings
 from flair.models import SequenceTagger
 from flair.training_utils import store_embeddings
 
@@ -30,18 +30,15 @@ def sentences(rows: list[dict]) -> list[Sentence]:
 
 def make_tagger(data: dict, train: list[Sentence]) -> SequenceTagger:
     """Make a tagger of the benchmark's sizes."""
-    tokens, characters, labels = Dictionary(), Dictionary(), Dictionary(add_unk=False)
+    tokens, labels = Dictionary(), Dictionary(add_unk=False)
     for sentence in train:
         for token in sentence:
             tokens.add_item(token.text)
-            for character in token.text:
-                characters.add_item(character)
         for label in sentence.get_labels("ner"):
             labels.add_item(label.value)
     labels.span_labels = True
-    embeddings = OneHotEmbeddings(tokens, embedding_length=data["embedding_size"])
     return SequenceTagger(
-        StackedEmbeddings([embeddings, CharacterEmbeddings(characters)]) if data["characters"] else embeddings,
+        OneHotEmbeddings(tokens, embedding_length=data["embedding_size"]),
         labels,
         "ner",
         hidden_size=data["hidden_size"],
