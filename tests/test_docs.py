@@ -3,7 +3,7 @@
 A page is one session: its YAML blocks become files of the name in their first line, its commands run one block after
 the other, its programs run as one. The directory holds the scripts, the recipes (cut short: what they do is tested
 elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers. Its Hub is one
-on the loopback interface.
+on the loopback interface. A translated page shows what its original shows, and is not run again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from hf_bilstm.training.recipes import read_recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRANSLATIONS = [page for page in PAGES if page.stem.endswith("_zh")]
 RECIPES = sorted((ROOT / "configs").glob("*.yaml"))
 SHORT = {"max_steps": 4, "embedding_size": 16, "bigram_buckets": 100, "hidden_size": 16, "num_hidden_layers": 1}
 # Commands that set up or check the project itself: their arguments are checked instead.
@@ -195,7 +196,7 @@ def optional_dependencies() -> set[str]:
     return set(re.findall(r"^(\w+) = \[", section, re.M))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in TRANSLATIONS], ids=lambda page: page.stem)
 def test_what_a_page_shows_runs(page, clean_directory, finished):
     for text in blocks(page, "yaml"):
         name = re.match(r"# (\S+\.yaml)\n", text)
@@ -211,6 +212,20 @@ def test_what_a_page_shows_runs(page, clean_directory, finished):
         programs = [text for text in programs if "torch.compile" not in text]  # it calls a C++ compiler
     if programs:
         run([sys.executable, "-c", "\n".join(programs)], clean_directory)
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.stem)
+def test_a_translation_shows_what_its_original_shows_which_runs(page):
+    original = page.with_name(page.name.replace("_zh", ""))
+    for language in ("yaml", "bash", "python"):
+        shown, wanted = (list(map(without_comments, blocks(each, language))) for each in (page, original))
+        assert shown == wanted
+        assert shown
+
+
+def without_comments(text: str) -> str:
+    """Code but for what stands after a # and a blank, which a translation may say in its language."""
+    return re.sub(r" +# .*", "", text)
 
 
 def read_recipe_of_page(values: dict, file: Path) -> None:

@@ -423,21 +423,29 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         labels: Tensor,
         attention_mask: Tensor | None = None,
         char_input_ids: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """Log-probability that the label sequence agrees with the given labels wherever they are not -100.
 
         Args:
             input_ids: (B, T) token ids.
-            labels: (B, T) label ids, -100 where anything agrees.
+            labels: (N, T) label ids, -100 where anything agrees.
             attention_mask: (B, T), or None for all ones.
             char_input_ids: (B, T, C), for models that look into words.
+            rows: (N,) the row of `input_ids` that each row of labels is about, so that many are asked of one sentence
+                for one run of the network; None where each row has its own labels, N = B.
 
         Returns:
-            (B,) float64, at most 0.
+            (N,) float64, at most 0.
         """
         compaction, input_ids, emissions = self._emit(input_ids, attention_mask, char_input_ids)
+        totals = self.crf.log_partition(emissions, compaction.lengths)
+        if rows is not None:
+            compaction = Compaction(compaction.scatter(compaction.mask)[rows])
+            input_ids, emissions, totals = input_ids[rows], emissions[rows], totals[rows]
         labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
-        return self.crf.log_likelihood(emissions, compaction.lengths, observe(labels, self.crf.space))
+        agreeing = emissions.masked_fill(~observe(labels, self.crf.space), FORBIDDEN)
+        return (self.crf.log_partition(agreeing, compaction.lengths) - totals).clamp(max=0.0)
 
     def _run(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
         """Emissions (B, T, S) of rows that are compacted."""

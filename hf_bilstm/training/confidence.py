@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_bilstm.data.encoding import IGNORED
 from hf_bilstm.models.tagging_schemes import Span
-from hf_bilstm.training.scoring import input_columns
+from hf_bilstm.training.scoring import batches_by_length, input_columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -57,17 +57,22 @@ def span_posteriors(
                 # No span holds white space where the configuration says so; the model would refuse to be asked.
                 if white_space is None or all(input_ids[number][place] != white_space for place in query.labels):
                     queries.append(query)
-    queries.sort(key=lambda query: len(input_ids[query.sentence]))
-    for batch in _batches(queries, [len(input_ids[query.sentence]) for query in queries], tokens_per_batch):
-        rows = {name: [values[query.sentence] for query in batch] for name, values in columns.items()}
-        encoded = tokenizer.pad(rows, return_tensors="pt")
-        observed = torch.full_like(encoded["input_ids"], IGNORED)
-        observed[encoded["attention_mask"].bool()] = torch.tensor(
-            [query.labels.get(place, IGNORED) for query in batch for place in range(len(input_ids[query.sentence]))]
+    lengths = [len(input_ids[query.sentence]) for query in queries]
+    for batch in batches_by_length(lengths, tokens_per_batch):
+        asked = [queries[place] for place in batch]
+        # The sort is stable, so that the queries of a sentence stay together, and the network runs over it once.
+        sentences = {number: row for row, number in enumerate(dict.fromkeys(query.sentence for query in asked))}
+        encoded = tokenizer.pad(
+            {name: [values[number] for number in sentences] for name, values in columns.items()}, return_tensors="pt"
         )
-        encoded, observed = encoded.to(model.device), observed.to(model.device)
-        found = tagger.label_log_likelihood(labels=observed, **encoded).exp().tolist()
-        for query, probability in zip(batch, found, strict=True):
+        rows = torch.tensor([sentences[query.sentence] for query in asked])
+        observed = torch.full((len(asked), encoded["input_ids"].shape[1]), IGNORED)
+        observed[encoded["attention_mask"].bool()[rows]] = torch.tensor(
+            [query.labels.get(place, IGNORED) for query in asked for place in range(len(input_ids[query.sentence]))]
+        )
+        encoded = encoded.to(model.device)
+        found = tagger.label_log_likelihood(labels=observed.to(model.device), rows=rows.to(model.device), **encoded)
+        for query, probability in zip(asked, found.exp().tolist(), strict=True):
             posteriors[query.sentence][query.span] += query.sign * probability
     # A difference of two probabilities can leave the range by rounding.
     return [{span: min(1.0, max(0.0, value)) for span, value in row.items()} for row in posteriors]
@@ -86,12 +91,3 @@ def _queries(sentence: int, span: Span, places: list[int], label2id: dict[str, i
         yield _Query(sentence, span, 1, known)
         if span.end < len(places) and inside in label2id:
             yield _Query(sentence, span, -1, {**known, places[span.end]: label2id[inside]})
-
-
-def _batches(queries: list[_Query], lengths: list[int], tokens_per_batch: int) -> Iterator[list[_Query]]:
-    """Part queries, from short sentences to long, into batches."""
-    start = 0
-    for end in range(1, len(queries) + 1):
-        if end == len(queries) or lengths[end] * (end + 1 - start) > tokens_per_batch:
-            yield queries[start:end]
-            start = end

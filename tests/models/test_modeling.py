@@ -228,6 +228,9 @@ def test_partial_labels_have_the_likelihood_of_all_paths_that_agree(scheme, relo
         expected -= value
         known += len(names) - names.count(None)
         assert model.label_log_likelihood(ids, labels, mask)[row].item() == pytest.approx(value, abs=1e-5)
+    asked = torch.arange(len(rows)).flip(0).repeat(2)  # of each row twice, in another order
+    answers = model.label_log_likelihood(ids, labels[asked], mask, rows=asked)
+    torch.testing.assert_close(answers, model.label_log_likelihood(ids, labels, mask)[asked])
     with torch.no_grad():
         loss = model(ids, attention_mask=mask, labels=labels).loss
         summed = model(ids, attention_mask=mask, labels=labels, num_items_in_batch=1).loss
