@@ -113,8 +113,8 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
                 predicted, as `DataCollatorForLanguageModeling(mlm=False)` makes them.
             output_hidden_states: Whether to return embeddings and the layer's output.
             return_dict: Whether to return an output object (default) or a tuple.
-            num_items_in_batch: What to divide the summed loss of a direction by; the number of predictions when
-                absent.
+            num_items_in_batch: What to divide the summed loss of a direction by in training; the number of
+                predictions when absent, and in evaluation.
             char_input_ids: (B, T, C) ids of each token's characters, for models that look into words.
             **kwargs: Ignored, for callers that pass what other models take.
 
@@ -142,7 +142,7 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
             mean_forward, mean_backward = of_forward / max(1, num_forward), of_backward / max(1, num_backward)
             output.forward_loss, output.backward_loss = mean_forward.detach(), mean_backward.detach()
             output.loss = (mean_forward + mean_backward) / 2
-            if num_items_in_batch is not None:
+            if num_items_in_batch is not None and self.training:
                 output.loss = (of_forward + of_backward) / (2 * num_items_in_batch)
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
             merged = encoder.layers[0].merge(forward, pick(backward, reversal))
