@@ -12,8 +12,14 @@ from hub.client import ROOT, environment, push, run_program, succeeded
 
 from hf_bilstm.deploy.push import push_folder
 
-CLASSIFIERS_ONLY = {"modeling_sequence_classification.py", "classification_loss.py", "pooling.py"}
-CODE = {path.name for path in (ROOT / "hf_bilstm" / "models").glob("*.py")} - {"__init__.py", *CLASSIFIERS_ONLY}
+NOT_A_TAGGER = {
+    "modeling_sequence_classification.py",
+    "classification_loss.py",
+    "pooling.py",
+    "modeling_pretraining.py",
+    "language_model_loss.py",
+}
+CODE = {path.name for path in (ROOT / "hf_bilstm" / "models").glob("*.py")} - {"__init__.py", *NOT_A_TAGGER}
 MODEL = {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", *CODE}
 PICTURES = {"learning_curve.png", "length_curve.png", "confusion_matrix.png"}
 RECORDS = {"recipe.yaml", "all_results.json", *PICTURES}
