@@ -2,7 +2,8 @@
 
 The twin of `partition`, with maxima in place of sums; in NumPy, whose calls cost least, but for the n best.
 
-Letters in shape comments: B rows, T tokens, S states; E states of the full block, W others, P moves of each.
+Letters in shape comments: B rows, T tokens, S states; E states of the full block, W others, P moves of each; N tokens
+of all rows.
 """
 
 from __future__ import annotations
@@ -113,49 +114,58 @@ def best_scores(emissions: np.ndarray, lengths: np.ndarray, chain: Chain, moves:
     if num_entered < num_states:
         pairs = np.array(moves.within).transpose(2, 0, 1, 3)  # (P, 2, W, 2)
         within = chain.transitions[pairs[..., 0], pairs[..., 1]][..., None]  # (P, 2, W, 1)
-        sources = np.array(moves.within_sources).reshape(within.shape[1], within.shape[2], -1).transpose(2, 0, 1)
+        sources = np.array(moves.within_sources).reshape(2, -1, len(within)).transpose(2, 0, 1).copy()  # (P, 2, W)
 
+    # N real tokens in the order in which the sweep comes to them, those of the longest row first at each step: where
+    # each stands in the flattened emissions in reading order, and in the reverse of it.
     order = np.argsort(-lengths, kind="stable")
-    by_length, positions, rows = lengths[order], np.arange(num_tokens)[:, None], np.arange(num_rows)
-    mirrored = by_length - 1 - positions
-    reversal = np.where(mirrored >= 0, mirrored, positions)  # (T, B), its own inverse
-    by_token = emissions[order].transpose(1, 0, 2)  # (T, B, S)
+    positions, places = np.nonzero(np.arange(num_tokens)[:, None] < lengths[order])
+    rows = order[places]
+    ahead, back = rows * num_tokens + positions, rows * num_tokens + lengths[rows] - 1 - positions
+    of_tokens = emissions.reshape(-1, num_states)
+    # (N, 2, S): the emissions, and then what is best with them; what is best before them.
+    reached = np.stack((of_tokens[ahead[:, None], orders[0]], of_tokens[back[:, None], orders[1]]), axis=1)
+    arrived = np.empty_like(reached)
+    norms = np.zeros(num_rows)
+    edges = np.stack((chain.start[orders[0]], chain.end[orders[1]]))
     # Rows last, so that maxima over states run over whole vectors of rows.
-    reached = np.empty((num_tokens, 2, num_states, num_rows))  # the emissions, and then what is best with them
-    reached[:, 0] = by_token.transpose(0, 2, 1)[:, orders[0]]
-    reached[:, 1] = by_token[reversal, rows].transpose(0, 2, 1)[:, orders[1]]
-    arrived = np.zeros((num_tokens + 1, 2, num_states, num_rows))  # before each token's emission
-    arrived[0] = np.stack((chain.start[orders[0]], chain.end[orders[1]]))[:, :, None]
-    norms = np.zeros((num_tokens, num_rows))
-    active = 0
-    for position, num_active in enumerate((by_length > positions).sum(axis=1).tolist()):
-        if num_active == 0:
-            break
-        if num_active != active:
-            active = num_active
-            current = np.empty((2, num_states, active))
+    incoming = np.broadcast_to(edges[:, :, None], (2, num_states, num_rows))
+    active = first = 0
+    for position, end in enumerate(np.cumsum(np.bincount(positions)).tolist()):
+        if end - first != active:
+            active = end - first
+            incoming = incoming[:, :, :active]
+            current, following = np.empty((2, 2, num_states, active))
+            by_state = current.reshape(-1, active)
             leaving = current[:, moves.first_left : last_left].transpose(1, 0, 2)[:, :, None]  # (E, 2, 1, B)
             moved = np.empty((num_entered, 2, num_entered, active))
             widened = np.broadcast_to(between, moved.shape).copy()
-        np.add(arrived[position, :, :, :active], reached[position, :, :, :active], out=current)
+            if num_entered < num_states:
+                inside = np.empty((*sources.shape, active))  # (P, 2, W, B)
+        arrived[first:end] = incoming.transpose(2, 0, 1)
+        np.add(incoming, reached[first:end].transpose(1, 2, 0), out=current)
         if position % _STRIDE == 0:
             norm = current.max(axis=1, keepdims=True)
             current -= norm
-            norms[position, :active] = norm[0, 0]
-        reached[position, :, :, :active] = current
-        incoming = arrived[position + 1, :, :, :active]
+            norms[:active] += norm[0, 0]
+        reached[first:end] = current.transpose(2, 0, 1)
+        incoming = following
         np.add(leaving, widened, out=moved)
         np.maximum.reduce(moved, axis=0, out=incoming[:, :num_entered])
         if num_entered < num_states:
-            inside = current.reshape(-1, active)[sources]  # (P, 2, W, B)
+            np.take(by_state, sources, axis=0, out=inside, mode="clip")  # this mode writes into `inside` itself
             inside += within
             np.maximum.reduce(inside, axis=0, out=incoming[:, num_entered:])
-    back, states = np.argsort(order), np.argsort(orders, axis=1)
-    up_to = reached[:, 0].transpose(2, 0, 1)[back][:, :, states[0]]  # (B, T, S)
-    onwards = arrived[:-1, 1].transpose(0, 2, 1)[reversal, rows].transpose(1, 0, 2)[back][:, :, states[1]]
-    last = up_to[rows, (lengths - 1).clip(0)]  # (B, S)
-    real = positions < by_length
-    return BestScores(up_to, up_to + onwards, (norms * real).sum(axis=0)[back] + (last + chain.end).max(axis=1))
+        first = end
+    states = np.argsort(orders, axis=1)
+    up_to, through = np.zeros((2, num_rows, num_tokens, num_states))
+    up_to.reshape(-1, num_states)[ahead] = reached[:, 0][:, states[0]]
+    through.reshape(-1, num_states)[back] = arrived[:, 1][:, states[1]]
+    through += up_to
+    last = up_to[np.arange(num_rows), (lengths - 1).clip(0)]  # (B, S)
+    total = np.empty(num_rows)
+    total[order] = norms
+    return BestScores(up_to, through, total + (last + chain.end).max(axis=1))
 
 
 def trace_back(up_to: np.ndarray, lengths: np.ndarray, chain: Chain) -> np.ndarray:

@@ -30,6 +30,12 @@ def _work_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def _to_numpy(values: Tensor) -> np.ndarray:
+    """Give scores as float64, and whole numbers as they are."""
+    values = values.cpu()  # first: Apple's GPUs have no float64
+    return (values.double() if values.is_floating_point() else values).numpy()
+
+
 class LinearChainCrf(nn.Module):
     """Scores, sums and finds paths over the legal transitions of a state space.
 
@@ -84,14 +90,17 @@ class LinearChainCrf(nn.Module):
             self._kept = state, (start, transitions, end)  # until the parameters change
         return self._kept[1]
 
-    def _prepare(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Raise emissions to the working dtype and zero them at padding."""
+    def _check(self, emissions: Tensor, lengths: Tensor) -> None:
         if emissions.dim() != 3 or emissions.shape[2] != len(self.space.states):
             raise ValueError(
                 f"emissions must have shape (batch, tokens, {len(self.space.states)}), got {tuple(emissions.shape)}."
             )
         if lengths.shape != emissions.shape[:1]:
             raise ValueError(f"lengths must have shape ({emissions.shape[0]},), got {tuple(lengths.shape)}.")
+
+    def _prepare(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """Raise emissions to the working dtype and zero them at padding."""
+        self._check(emissions, lengths)
         padding = torch.arange(emissions.shape[1], device=lengths.device) >= lengths[:, None]
         return emissions.to(_work_dtype(emissions.device)).masked_fill(padding[:, :, None], 0.0)
 
@@ -157,22 +166,22 @@ class LinearChainCrf(nn.Module):
             (gradient,) = torch.autograd.grad(total, emissions)
         return gradient
 
-    def _best(self, emissions: Tensor, lengths: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, emissions: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Score of the best path through each state at each token, (B, T, S), and the best path of all, (B, T).
 
-        Scores are up to a constant a token; emissions are as prepared. What stands at padding is arbitrary.
+        Scores are up to a constant a token. What stands at padding is arbitrary; the third is where it is not, (B, T).
         """
-        chain, sizes = self._chain(), lengths.cpu().numpy()
-        scores = emissions.cpu().numpy().astype(np.float64, copy=False)
-        best = best_scores(scores, sizes, chain, self._moves)
+        chain = self._chain()
+        best = best_scores(emissions, lengths, chain, self._moves)
+        real = np.arange(emissions.shape[1]) < lengths[:, None]
         # Best states spell the best path unless paths tie, when they may belong to different ones.
-        paths = best.through.argmax(axis=2)
-        real = np.arange(paths.shape[1])[:, None] < sizes  # (T, B)
-        found = score_paths(paths.T, scores.transpose(1, 0, 2), real, chain)
-        mixed = (found < best.total - 1e-6 - 1e-9 * np.abs(best.total)) & (sizes > 0)
+        paths = np.zeros(real.shape, dtype=np.int64)
+        paths[real] = best.through[real].argmax(axis=1)
+        found = score_paths(paths.T, emissions.transpose(1, 0, 2), real.T, chain)
+        mixed = (found < best.total - 1e-6 - 1e-9 * np.abs(best.total)) & (lengths > 0)
         if mixed.any():
-            paths[mixed] = trace_back(best.up_to[mixed], sizes[mixed], chain)
-        return best.through, paths
+            paths[mixed] = trace_back(best.up_to[mixed], lengths[mixed], chain)
+        return best.through, paths, real
 
     def path_scores(self, emissions: Tensor, lengths: Tensor, paths: Tensor) -> Tensor:
         """Score of one path a row.
@@ -225,20 +234,20 @@ class LinearChainCrf(nn.Module):
         Returns:
             Paths (B, T), 0 at padding, and the sums, None where there is nothing to sum.
         """
-        emissions = self._prepare(emissions, lengths)
+        self._check(emissions, lengths)
         if emissions.numel() == 0:
             return lengths.new_zeros(emissions.shape[:2]), None
         sums = self._sum(emissions, lengths)
         found, unknown = best_paths(sums, self._chain())
-        paths = torch.from_numpy(np.where(sums.real, found, 0).T).to(emissions.device)
-        if unknown.any():
-            rows = torch.from_numpy(np.flatnonzero(unknown)).to(emissions.device)
-            best = torch.from_numpy(self._best(emissions[rows], lengths[rows])[1]).to(emissions.device)
-            paths[rows] = best.where(torch.arange(best.shape[1], device=best.device) < lengths[rows, None], 0)
-        return paths, sums
+        paths = np.where(sums.real, found, 0).T
+        rows = np.flatnonzero(unknown)
+        if len(rows):
+            _, best, real = self._best(sums.emissions[:, rows].transpose(1, 0, 2), sums.lengths[rows])
+            paths[rows] = np.where(real, best, 0)
+        return torch.from_numpy(paths).to(emissions.device), sums
 
     def _sum(self, emissions: Tensor, lengths: Tensor) -> PathSums:
-        return sum_in_numpy(emissions.cpu().numpy(), lengths.cpu().numpy(), self._chain())
+        return sum_in_numpy(_to_numpy(emissions), _to_numpy(lengths), self._chain())
 
     def _chain(self) -> Chain:
         """Scores of starts, transitions and ends, and what sums need of them, in NumPy."""
@@ -259,14 +268,16 @@ class LinearChainCrf(nn.Module):
             (B, T, S) float32: 0 for the state of the one best path, below 0 for every other state even where paths
             tie, and `FORBIDDEN_LOGIT` for states that no legal path visits; 0 at padding.
         """
-        prepared = self._prepare(emissions, lengths)
-        if prepared.numel() == 0:
-            return emissions.new_zeros(prepared.shape, dtype=torch.float32)
-        best, paths = self._best(prepared, lengths)
-        best -= best.max(axis=2, keepdims=True)
-        logits = np.clip(best, FORBIDDEN_LOGIT, -1e-6).astype(np.float32)
-        np.put_along_axis(logits, paths[:, :, None], 0.0, axis=2)
-        logits[np.arange(logits.shape[1]) >= lengths.cpu().numpy()[:, None]] = 0.0
+        self._check(emissions, lengths)
+        if emissions.numel() == 0:
+            return emissions.new_zeros(emissions.shape, dtype=torch.float32)
+        through, paths, real = self._best(_to_numpy(emissions), _to_numpy(lengths))
+        best = through[real]  # (N, S), of N tokens
+        best -= best.max(axis=1, keepdims=True)
+        np.clip(best, FORBIDDEN_LOGIT, -1e-6, out=best)
+        np.put_along_axis(best, paths[real][:, None], 0.0, axis=1)
+        logits = np.zeros(through.shape, dtype=np.float32)
+        logits[real] = best
         return torch.from_numpy(logits).to(emissions.device)
 
     @torch.no_grad()
@@ -313,7 +324,8 @@ class LinearChainCrf(nn.Module):
         if spans.shape[0] == 0:
             return torch.zeros(0, dtype=torch.float64)
         if sums is None:
-            sums = self._sum(self._prepare(emissions, lengths), lengths)
+            self._check(emissions, lengths)
+            sums = self._sum(emissions, lengths)
         begins = np.array(self.space.starts)
         return torch.from_numpy(
             span_log_probabilities(sums, self._chain(), paths.cpu().numpy(), spans.cpu().numpy(), begins)

@@ -76,10 +76,11 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     Returns:
         The sums.
     """
-    by_token = np.ascontiguousarray(emissions.transpose(1, 0, 2), dtype=np.float64)  # (T, B, S)
-    num_tokens, num_rows, num_states = by_token.shape
+    num_rows, num_tokens, num_states = emissions.shape
     positions, rows = np.arange(num_tokens)[:, None], np.arange(num_rows)
     real = positions < lengths
+    by_token = np.array(emissions.transpose(1, 0, 2), dtype=np.float64, order="C")  # (T, B, S)
+    by_token[~real] = 0.0
     mirrored = lengths - 1 - positions
     reversal = np.where(real, mirrored, positions)  # (T, B), its own inverse
     peaks = by_token.max(axis=2, keepdims=True)  # (T, B, 1)
@@ -130,9 +131,9 @@ def score_paths(paths: np.ndarray, emissions: np.ndarray, real: np.ndarray, chai
 def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     """Find the best path of each row by what the sums tell: none of probability p visits a state of smaller posterior.
 
-    So the path of the likeliest states is the best one if it has more than half of the probability. Otherwise the best
-    path through the few likeliest states of each token is, if it is likelier than every state left out; if not, among
-    more of them.
+    So a path is the best one if it is likelier than every state that it does not visit. The path of the likeliest
+    states mostly is; otherwise the best path through the few likeliest states of each token may be, or else the one
+    through more of them.
 
     Args:
         sums: Of the chains.
@@ -145,12 +146,17 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     unknown = ~sums.is_exact
     rows = np.flatnonzero((sums.lengths > 0) & sums.is_exact)
     scores = score_paths(paths[:, rows], sums.emissions[:, rows], sums.real[:, rows], chain)
-    rows = rows[scores - sums.total[rows] < math.log(0.5) + _ROUNDING]
+    scores -= sums.total[rows]
+    unsure = scores < math.log(0.5) + _ROUNDING  # the others have more than half of the probability
+    rows, scores = rows[unsure], scores[unsure]
     num_states, width = sums.posterior.shape[2], _LIKELIEST
+    if len(rows):
+        posterior = _posterior_of(rows, sums)
+        np.put_along_axis(posterior, paths[:, rows, None], 0.0, axis=2)
+        rows = rows[scores - _ROUNDING < _log(posterior.max(axis=(0, 2)))]
     while len(rows):
         width = min(width, num_states)
-        posterior = sums.posterior[:, rows] / sums.overlap[:, rows, None]
-        posterior[~sums.real[:, rows]] = 0.0
+        posterior = _posterior_of(rows, sums)
         states = np.argsort(-posterior, axis=2)[:, :, : width + 1]  # (T, B, W + 1), the likeliest first
         found, margin = _best_paths_among(states[:, :, :width], rows, sums, chain)
         paths[:, rows] = found
@@ -159,9 +165,20 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
             break
         left_out = np.take_along_axis(posterior, states[:, :, width:], 2).max(axis=(0, 2))  # (B,)
         scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], chain) - sums.total[rows]
-        rows = rows[scores - _ROUNDING < np.log(np.maximum(left_out, np.finfo(np.float64).tiny))]
+        rows = rows[scores - _ROUNDING < _log(left_out)]
         width *= 4
     return paths, unknown
+
+
+def _posterior_of(rows: np.ndarray, sums: PathSums) -> np.ndarray:
+    """Normalised posterior of some rows, (T, B, S), 0 at padding."""
+    posterior = sums.posterior[:, rows] / sums.overlap[:, rows, None]
+    posterior[~sums.real[:, rows]] = 0.0
+    return posterior
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
 
 
 def _best_paths_among(

@@ -6,13 +6,14 @@ Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Encoding
 from transformers import TokenClassificationPipeline
 
 from .characters import CharacterTable
@@ -282,27 +283,35 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _tokenize(self, items: list[Any], options: _Options) -> list[Row]:
         table = self._character_table()
-        encoded: Any = self.tokenizer(  # type: ignore[misc]
-            [list(item) for item in items] if options.is_split_into_words else items,
-            is_split_into_words=options.is_split_into_words,
-            add_special_tokens=False,
-            truncation=False,
-            return_attention_mask=False,
-            return_offsets_mapping=True,
-            verbose=False,
-            **({} if table is None else {"return_char_input_ids": False}),  # looked up below, without lists between
-        )
         rows = []
-        for place, (text, ids) in enumerate(zip(items, encoded["input_ids"], strict=True)):
-            offsets = np.array(encoded["offset_mapping"][place], dtype=np.int64).reshape(-1, 2)
+        for text, encoding in zip(items, self._encode(items, options.is_split_into_words, table), strict=True):
+            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
             if options.is_split_into_words:
                 # Offsets count from the start of each given token.
                 starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
-                offsets = offsets + starts[np.array(encoded.word_ids(place), dtype=np.int64)][:, None]
+                offsets = offsets + starts[np.array(encoding.word_ids, dtype=np.int64)][:, None]
                 text = options.delimiter.join(text)
             words = (text[start:stop] for start, stop in offsets.tolist())
-            rows.append(Row(text, ids, offsets, None if table is None else table.look_up(words)))
+            rows.append(Row(text, encoding.ids, offsets, None if table is None else table.look_up(words)))
         return rows
+
+    def _encode(self, items: list[Any], is_split_into_words: bool, table: CharacterTable | None) -> Sequence[Encoding]:
+        tokenizer: Any = self.tokenizer
+        if is_split_into_words:
+            encoded = tokenizer(
+                [list(item) for item in items],
+                is_split_into_words=True,
+                add_special_tokens=False,
+                truncation=False,
+                verbose=False,
+                **({} if table is None else {"return_char_input_ids": False}),  # looked up without lists between
+            )
+            return encoded.encodings
+        # What the tokenizer itself does with raw texts, without lists of what is not asked for.
+        backend = tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        return backend.encode_batch(items, add_special_tokens=False)
 
     def _character_table(self) -> CharacterTable | None:
         """Give what makes characters of words for models that look into words."""

@@ -64,8 +64,10 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     if values.dim() == 2:
         return values.gather(1, index)
     # Whole vectors, many times faster than `gather`, which looks an index up for every number.
-    first = torch.arange(values.shape[0], device=values.device)[:, None] * values.shape[1]
-    return values.flatten(0, 1).index_select(0, (index + first).flatten()).view(*index.shape, values.shape[2])
+    num_rows, num_tokens, size = values.shape
+    if num_rows > 1:
+        index = index + torch.arange(num_rows, device=values.device)[:, None] * num_tokens
+    return values.reshape(-1, size).index_select(0, index.reshape(-1)).view(*index.shape, size)
 
 
 def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
