@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 
@@ -56,7 +55,7 @@ def train(arguments: Sequence[str]) -> None:
     Args:
         arguments: A YAML file, then `--key value` pairs that stand over it.
     """
-    if any(argument in ("-h", "--help") for argument in arguments):
+    if {"-h", "--help"} & set(arguments):
         from hf_bilstm.training.help import format_help
 
         print(format_help())
@@ -64,12 +63,12 @@ def train(arguments: Sequence[str]) -> None:
     from hf_bilstm.training.recipes import read_recipe
 
     _join_processes()
-    config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    recipe = read_recipe(config_file, arguments[1:] if config_file else arguments)
+    recipe = read_recipe(*_split(arguments))
     from datasets import disable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
     from hf_bilstm.training.run import train as run
+    from hf_bilstm.training.score_table import format_scores
 
     disable_progress_bars()  # those of encoding and saving; the Trainer's own stays
     disable_progress_bar()
@@ -88,7 +87,7 @@ def pretrain(arguments: Sequence[str]) -> None:
     Args:
         arguments: A YAML file, then `--key value` pairs that stand over it.
     """
-    if any(argument in ("-h", "--help") for argument in arguments):
+    if {"-h", "--help"} & set(arguments):
         from hf_bilstm.training.help import format_pretraining_help
 
         print(format_pretraining_help())
@@ -97,8 +96,7 @@ def pretrain(arguments: Sequence[str]) -> None:
     from hf_bilstm.training.pretraining import read_pretraining_recipe
 
     _join_processes()
-    config_file = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    recipe = read_pretraining_recipe(config_file, arguments[1:] if config_file else arguments)
+    recipe = read_pretraining_recipe(*_split(arguments))
     from datasets import disable_progress_bars
 
     disable_progress_bars()
@@ -167,13 +165,15 @@ def evaluate(arguments: Sequence[str]) -> None:
     from transformers.utils import cached_file
 
     from hf_bilstm.data import encode_dataset
+    from hf_bilstm.predictions import load_model_and_tokenizer
     from hf_bilstm.training.evaluation import check_task, evaluate_model, report_model
-    from hf_bilstm.training.recipes import read_data_arguments
-    from hf_bilstm.training.run import RECIPE_FILE, TRAINING_WORDS_FILE
+    from hf_bilstm.training.recipes import RECIPE_FILE, read_data_arguments
+    from hf_bilstm.training.saving import TRAINING_WORDS_FILE
+    from hf_bilstm.training.score_table import format_scores
     from hf_bilstm.training.scoring import labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
-    model, tokenizer = _load(own.model)
+    model, tokenizer = load_model_and_tokenizer(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
     check_task(model, data.task)
@@ -221,89 +221,10 @@ def predict(arguments: Sequence[str]) -> None:
     own = parser.parse_args(arguments)
     if own.force and not own.dictionary:
         raise ValueError("--force is about a dictionary: name one with --dictionary FILE.")
-    texts = list(_read_lines(own.file))
-    for line in (_answer_natively if own.runtime == "native" else _answer)(texts, own):
+    from hf_bilstm.predictions import answer, read_lines
+
+    for line in answer(list(read_lines(own.file)), own):
         print(line)
-
-
-def _write_tagged(texts: list[str], results: Iterable[Any], line_format: str) -> Iterator[str]:
-    return (_LINES[line_format](text, found) for text, found in zip(texts, results, strict=True))
-
-
-def _answer(texts: list[str], own: Namespace) -> Iterator[str]:
-    """Tag or classify texts with the model in PyTorch."""
-    from hf_bilstm import BiLstmForSequenceClassification, TaggingPipeline, UserDictionary
-
-    dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
-    model, tokenizer = _load(own.model)
-    if isinstance(model, BiLstmForSequenceClassification):
-        if own.format != "json" or own.dictionary or own.tagset:
-            raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")
-        return _classify(model, tokenizer, texts, own.batch_size or 128)
-    options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
-    options |= {"batch_size": own.batch_size, "dictionary": dictionary}
-    tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
-    return _write_tagged(texts, tagger(text for text in texts), own.format)
-
-
-def _answer_natively(texts: list[str], own: Namespace) -> Iterator[str]:
-    """Tag or classify texts with the model in NumPy."""
-    for option in ("batch_size", "dictionary", "tagset"):
-        if getattr(own, option) is not None:
-            raise ValueError(f"--{option} goes with --runtime torch; leave one of the two out.")
-    try:
-        from bilstm_native import load
-    except ImportError as error:
-        raise ValueError(f"--runtime native: {error}. pip install 'hf_bilstm[native]'") from error
-    model = load(own.model)
-    if not hasattr(model, "words"):
-        if own.format != "json":
-            raise ValueError(f"{own.model} classifies texts: leave out --format.")
-        return _write_classified(texts, model(texts))
-    return _write_tagged(texts, model.words(texts) if own.format == "words" else model(texts), own.format)
-
-
-def _classify(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> Iterator[str]:
-    """Classify texts, those of like length together."""
-    from transformers import TextClassificationPipeline
-
-    classifier = TextClassificationPipeline(model=model, tokenizer=tokenizer, batch_size=batch_size)
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    answers: list[Any] = [None] * len(texts)
-    for place, answer in zip(order, classifier([texts[place] for place in order], top_k=None), strict=True):
-        answers[place] = answer
-    return _write_classified(texts, answers)
-
-
-def _write_classified(texts: list[str], answers: list[list[dict[str, Any]]]) -> Iterator[str]:
-    for text, labels in zip(texts, answers, strict=True):
-        scores = {item["label"]: item["score"] for item in labels}
-        line = {"text": text, "label": labels[0]["label"], "score": labels[0]["score"], "scores": scores}
-        yield json.dumps(line, ensure_ascii=False)
-
-
-def _json_line(text: str, entities: list[dict[str, Any]]) -> str:
-    return json.dumps({"text": text, "entities": entities}, ensure_ascii=False)
-
-
-def _words_line(text: str, words: list[str]) -> str:
-    return " ".join(words)
-
-
-def _word_tag_line(text: str, spans: list[dict[str, Any]]) -> str:
-    """Write `word/TAG` for every word; what is outside of spans is tagged `O`, so that no text is missing."""
-    from hf_bilstm.data import write_word_pos
-
-    words: list[tuple[str, str]] = []
-    end = 0
-    for span in [*spans, {"start": len(text), "end": len(text), "word": ""}]:
-        words += [(word, "O") for word in text[end : span["start"]].split()]
-        words += [(part, span["entity_group"]) for part in span["word"].split()]
-        end = span["end"]
-    return write_word_pos(words)
-
-
-_LINES: dict[str, Callable[[str, Any], str]] = {"json": _json_line, "words": _words_line, "word_tag": _word_tag_line}
 
 
 def push(arguments: Sequence[str]) -> None:
@@ -337,6 +258,12 @@ def push(arguments: Sequence[str]) -> None:
     )
 
 
+def _split(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Part the file of a recipe, if there is one, from what stands over it."""
+    has_file = bool(arguments) and not arguments[0].startswith("-")
+    return (arguments[0], arguments[1:]) if has_file else (None, arguments)
+
+
 def _join_processes() -> None:
     """Let the processes that a launcher started on a machine without accelerator share one run.
 
@@ -349,63 +276,3 @@ def _join_processes() -> None:
         device = getattr(torch, "accelerator", torch.cuda)  # torch.accelerator came with torch 2.6
         if not device.is_available():
             os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-
-
-def _load(name: str) -> tuple[Any, Any]:
-    from transformers import AutoTokenizer
-
-    import hf_bilstm  # noqa: F401  (registers the Auto classes)
-    from hf_bilstm.training.evaluation import load_model
-
-    return load_model(name), AutoTokenizer.from_pretrained(name)
-
-
-def _read_lines(name: str) -> Iterator[str]:
-    """Give a file's lines, parted at line feeds alone; a carriage return before one is part of the line's end."""
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n") if data else [], start=1):
-        try:
-            yield line.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{name}, line {number}: not UTF-8 at byte {error.start + 1}; convert the file."
-            ) from None
-
-
-def format_scores(scores: dict[str, Any]) -> str:
-    """Lay scores out as a table.
-
-    Args:
-        scores: What `evaluate_model` gives.
-
-    Returns:
-        Lines of text, percentages with two decimals.
-    """
-    by_kind = scores.get("per_type") or scores.get("per_tag") or scores.get("per_label") or {}
-    width = max(map(len, ("right tags of them", *by_kind)))
-    lines = [f"{'':{width}}  {'precision':>9}  {'recall':>9}  {'f1':>9}  {'number':>9}"]
-    for kind, row in by_kind.items():
-        figures = "  ".join(f"{100 * row[name]:9.2f}" for name in ("precision", "recall", "f1"))
-        lines.append(f"{kind:{width}}  {figures}  {row['number']:>9}")
-    if "f1" in scores:
-        figures = "  ".join(f"{100 * scores[name]:9.2f}" for name in ("precision", "recall", "f1"))
-        number = sum(row["number"] for row in by_kind.values())
-        lines.append(f"{'micro average':{width}}  {figures}  {number:>9}")
-        lines += [f"{name:{width}}  {row}" for name, row in _word_rows(scores, number)]
-    if "per_label" in scores:
-        lines.append(f"{'macro F1':{width}}  {100 * scores['macro_f1']:9.2f}")
-    name = "accuracy" if "per_label" in scores else "tag accuracy"
-    lines.append(f"{name:{width}}  {100 * scores['accuracy']:9.2f}")
-    return "\n".join(lines)
-
-
-def _word_rows(scores: dict[str, Any], number: int) -> Iterator[tuple[str, str]]:
-    """Lay out what segmentation is scored by beside its words' types; `number` is that of the gold words."""
-    if "word_f1" in scores and len(scores["per_type"]) > 1:
-        figures = "  ".join(f"{100 * scores[f'word_{name}']:9.2f}" for name in ("precision", "recall", "f1"))
-        yield "words alone", f"{figures}  {number:>9}"
-        yield "right tags of them", f"{100 * scores['tag_accuracy']:9.2f}"
-    if "oov_recall" in scores:
-        new = scores["oov_number"]
-        yield "out-of-vocabulary", f"{'':9}  {100 * scores['oov_recall']:9.2f}  {'':9}  {new:>9}"
-        yield "in vocabulary", f"{'':9}  {100 * scores['iv_recall']:9.2f}  {'':9}  {number - new:>9}"

@@ -30,8 +30,9 @@ def best_score(recipe_file: str, options: list[str]) -> float:
     from transformers import PrinterCallback, set_seed
     from transformers.trainer_utils import SaveStrategy
 
+    from hf_bilstm.training.building import build
     from hf_bilstm.training.recipes import read_recipe
-    from hf_bilstm.training.run import build, make_trainer, settle_machine
+    from hf_bilstm.training.run import make_trainer, settle_machine
     from hf_bilstm.training.scoring import main_metric
     from hf_bilstm.training.splits import require_split
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from transformers import TokenClassificationPipeline
 
 from .characters import CharacterTable
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
-from .pipeline_results import Row, Spans, find_spans, write_spans, write_tags, write_words
+from .pipeline_options import TaggingOptions, check_options, combine_options, is_count
+from .pipeline_results import Row, Spans, find_spans, write_results
 from .recurrence import like_lengths
-from .tagging_schemes import OUTSIDE, SCHEMES, split_tag
+from .tagging_schemes import OUTSIDE, split_tag
 from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
@@ -37,42 +38,6 @@ _WINDOW_CHARACTERS = 1_000_000
 # Threads whose steps are many and small wait for each other at every one of them: so they take turns with these, and
 # only the recurrence of one batch runs beside them.
 _TURN = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Options:
-    threshold: float | None = None
-    n_best: int | None = None
-    scheme: str | None = None
-    return_words: bool = False
-    is_split_into_words: bool = False
-    delimiter: str = " "
-    tagset: str | None = None
-    dictionary: Any = None  # a UserDictionary, and then the same bound to the model
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-# What each option takes, as a test and in words.
-_CHECKS: dict[str, tuple[Any, str]] = {
-    "threshold": (lambda value: value is None or _is_share(value), "None or a probability, 0 to 1"),
-    "n_best": (lambda value: value is None or _is_count(value), "None or a whole number from 1 on"),
-    "scheme": (lambda value: value is None or value in SCHEMES, f"None or one of {', '.join(map(repr, SCHEMES))}"),
-    "return_words": (lambda value: isinstance(value, bool), "True or False"),
-    "is_split_into_words": (lambda value: isinstance(value, bool), "True or False"),
-    "delimiter": (lambda value: isinstance(value, str), "a string"),
-    "tagset": (lambda value: value is None or isinstance(value, str), "None or the name of a tag set"),
-    "dictionary": (
-        lambda value: value is None or isinstance(value, UserDictionary),
-        "None, a UserDictionary or a list of its entries",
-    ),
-}
 
 
 class TaggingPipeline(TokenClassificationPipeline):
@@ -123,36 +88,12 @@ class TaggingPipeline(TokenClassificationPipeline):
                 f"aggregation_strategy={strategy!r}: TaggingPipeline gives whole spans, as 'simple' does. Leave it "
                 f"out; scheme='iob2' gives a tag a token."
             )
-        if isinstance(options.get("dictionary"), list):
-            options["dictionary"] = UserDictionary(options["dictionary"])
-        for name, value in options.items():
-            if name not in _CHECKS:
-                raise ValueError(f"{name}={value!r}: the options of TaggingPipeline are {', '.join(_CHECKS)}.")
-            is_right, what = _CHECKS[name]
-            if not is_right(value):
-                raise ValueError(f"{name}={value!r}: it takes {what}.")
-        return {}, {}, options
+        return {}, {}, check_options(options)
 
-    def _read_options(self, given: dict[str, Any]) -> _Options:
-        """Lay the options of a call over those of the pipeline, and check that they go together."""
-        options = replace(_Options(), **{**self._postprocess_params, **given})
-        kinds = [name for name in ("n_best", "scheme", "return_words") if getattr(options, name)]
-        if len(kinds) > 1:
-            raise ValueError(f"{' and '.join(kinds)} ask for different results: take one of them a call.")
-        if options.threshold is not None and kinds in (["n_best"], ["return_words"]):
-            raise ValueError(f"threshold drops spans, and {kinds[0]} needs all of them: leave one of the two out.")
-        if self.model.config.tagging_scheme == "none" and kinds in (["scheme"], ["return_words"]):
-            raise ValueError(
-                f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
-                f"it every token comes with its label."
-            )
-        config = self.model.config
-        known = [name for name in (config.tagset, *(config.tag_mappings or {})) if name]
-        if options.tagset is not None and options.tagset not in known:
-            raise ValueError(
-                f"tagset={options.tagset!r}: this model can give its tags in {known}. A model learns of tag sets in "
-                f"training, by `tagset` in its recipe."
-            )
+    def _read_options(self, given: dict[str, Any]) -> TaggingOptions:
+        """Lay the options of a call over those of the pipeline."""
+        config: Any = self.model.config
+        options = combine_options({**self._postprocess_params, **given}, config)
         return replace(options, dictionary=options.dictionary and self._bind(options.dictionary))
 
     def _bind(self, dictionary: UserDictionary) -> BoundDictionary:
@@ -200,13 +141,13 @@ class TaggingPipeline(TokenClassificationPipeline):
         """
         if batch_size is None:
             batch_size = _BATCH_SIZE if self._batch_size is None else self._batch_size
-        if not _is_count(batch_size):
+        if not is_count(batch_size):
             raise ValueError(f"batch_size={batch_size!r}: it takes a whole number from 1 on.")
         if num_workers is None:
             num_workers = self._num_workers
         if num_workers is None:
             num_workers = torch.get_num_threads() if self.device.type == "cpu" else 1
-        if not _is_count(num_workers):
+        if not is_count(num_workers):
             raise ValueError(f"num_workers={num_workers!r}: it takes a whole number from 1 on.")
         read = self._read_options(self._sanitize_parameters(**options)[2])
         is_sequence = isinstance(inputs, (list, tuple))
@@ -221,7 +162,9 @@ class TaggingPipeline(TokenClassificationPipeline):
         results = self._stream(inputs, read, batch_size, num_workers)
         return list(results) if is_sequence else results
 
-    def _stream(self, inputs: Iterable[Any], options: _Options, batch_size: int, num_workers: int) -> Iterator[Any]:
+    def _stream(
+        self, inputs: Iterable[Any], options: TaggingOptions, batch_size: int, num_workers: int
+    ) -> Iterator[Any]:
         """Tag the inputs, one window of them after the other."""
         windows = self._windows(inputs, options, batch_size)
         if num_workers == 1:
@@ -237,7 +180,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         finally:
             torch.set_num_threads(num_threads)  # the workers' setting is that of every thread to come
 
-    def _windows(self, inputs: Iterable[Any], options: _Options, batch_size: int) -> Iterator[list[Any]]:
+    def _windows(self, inputs: Iterable[Any], options: TaggingOptions, batch_size: int) -> Iterator[list[Any]]:
         """Check the inputs, and part them into windows."""
         window: list[Any] = []
         characters = 0
@@ -262,7 +205,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             yield window
 
     def _tag_window(
-        self, window: list[Any], options: _Options, batch_size: int, pool: ThreadPoolExecutor | None = None
+        self, window: list[Any], options: TaggingOptions, batch_size: int, pool: ThreadPoolExecutor | None = None
     ) -> list[Any]:
         batches = list(_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
         was_training = self.model.training
@@ -281,7 +224,7 @@ class TaggingPipeline(TokenClassificationPipeline):
                 self.model.train()
         return results
 
-    def _tokenize(self, items: list[Any], options: _Options) -> list[Row]:
+    def _tokenize(self, items: list[Any], options: TaggingOptions) -> list[Row]:
         table = self._character_table()
         rows = []
         for text, encoding in zip(items, self._encode(items, options.is_split_into_words, table), strict=True):
@@ -325,31 +268,17 @@ class TaggingPipeline(TokenClassificationPipeline):
             )
         return table
 
-    def _tag_batch(self, items: list[Any], options: _Options) -> list[Any]:
+    def _tag_batch(self, items: list[Any], options: TaggingOptions) -> list[Any]:
         """Tag texts together, and write down what the options ask for."""
         rows = self._tokenize(items, options)
         with torch.inference_mode():
             lengths, emissions = self._emit(rows, options)
             with _TURN:
-                return self._write_batch(rows, self._decode(rows, lengths, emissions, options), options)
+                taggings = self._decode(rows, lengths, emissions, options)
+                # White space that is a token is in a word only where a dictionary says so.
+                return write_results(rows, taggings, options, self.model.config.white_space_token_id is None)
 
-    def _write_batch(self, rows: list[Row], taggings: list[list[tuple[float, Spans]]], options: _Options) -> list[Any]:
-        if options.return_words:
-            # White space that is a token is in a word only where a dictionary says so.
-            white_space_parts = self.model.config.white_space_token_id is None
-            return [
-                write_words(row, spans, white_space_parts) for row, ((_, spans),) in zip(rows, taggings, strict=True)
-            ]
-        if options.scheme is not None:
-            return [write_tags(row, spans, options.scheme) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
-        if options.n_best is None:
-            return [write_spans(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
-        return [
-            [{"score": score, "spans": write_spans(row, spans)} for score, spans in ranked]
-            for row, ranked in zip(rows, taggings, strict=True)
-        ]
-
-    def _emit(self, rows: list[Row], options: _Options) -> tuple[torch.Tensor, torch.Tensor]:
+    def _emit(self, rows: list[Row], options: TaggingOptions) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the model over rows: their lengths (B,) and the states' scores (B, T, S)."""
         model: Any = self.model
         real = _are_real(rows)
@@ -370,7 +299,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         return compaction.lengths, emissions
 
     def _decode(
-        self, rows: list[Row], lengths: torch.Tensor, emissions: torch.Tensor, options: _Options
+        self, rows: list[Row], lengths: torch.Tensor, emissions: torch.Tensor, options: TaggingOptions
     ) -> list[list[tuple[float, Spans]]]:
         """Find each row's taggings, best first: the probability and the spans of each."""
         model: Any = self.model

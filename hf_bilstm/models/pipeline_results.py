@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .pipeline_options import TaggingOptions
 from .tagging_schemes import spans_to_tags
 from .tokenizer_backend import WHITE_SPACE
 
@@ -66,16 +67,35 @@ def find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: 
     return np.stack((rows, ranks, first, first + sizes), axis=1)
 
 
-def write_spans(row: Row, spans: Spans) -> list[dict[str, Any]]:
-    """Write a row's spans as the stock pipeline does.
+def write_results(
+    rows: list[Row], taggings: list[list[tuple[float, Spans]]], options: TaggingOptions, white_space_parts: bool
+) -> list[Any]:
+    """Write down what a call asks for.
 
     Args:
-        row: The text.
-        spans: Its spans.
+        rows: Texts.
+        taggings: The taggings of each, best first: probability and spans.
+        options: What is asked for.
+        white_space_parts: Whether white space inside of a span parts words.
 
     Returns:
-        For each `{"entity_group", "score", "word", "start", "end"}`.
+        The result for each text.
     """
+    if options.n_best is not None:
+        return [
+            [{"score": score, "spans": _write_spans(row, spans)} for score, spans in ranked]
+            for row, ranked in zip(rows, taggings, strict=True)
+        ]
+    best = [(row, spans) for row, ((_, spans),) in zip(rows, taggings, strict=True)]
+    if options.return_words:
+        return [_write_words(row, spans, white_space_parts) for row, spans in best]
+    if options.scheme is not None:
+        return [_write_tags(row, spans, options.scheme) for row, spans in best]
+    return [_write_spans(row, spans) for row, spans in best]
+
+
+def _write_spans(row: Row, spans: Spans) -> list[dict[str, Any]]:
+    """Write spans as the stock pipeline does."""
     text = row.text
     return [
         {"entity_group": label, "score": score, "word": text[start:stop], "start": start, "end": stop}
@@ -83,17 +103,8 @@ def write_spans(row: Row, spans: Spans) -> list[dict[str, Any]]:
     ]
 
 
-def write_tags(row: Row, spans: Spans, scheme: str) -> list[dict[str, Any]]:
-    """Write a row's tokens with their tags.
-
-    Args:
-        row: The text.
-        spans: Its spans.
-        scheme: Name of a tagging scheme.
-
-    Returns:
-        For each token `{"token", "tag", "start", "end"}`.
-    """
+def _write_tags(row: Row, spans: Spans, scheme: str) -> list[dict[str, Any]]:
+    """Write each token with its tag."""
     tags = spans_to_tags(zip(spans.labels, spans.firsts, spans.ends, strict=True), len(row.ids), scheme)
     return [
         {"token": row.text[start:end], "tag": tag, "start": start, "end": end}
@@ -101,17 +112,8 @@ def write_tags(row: Row, spans: Spans, scheme: str) -> list[dict[str, Any]]:
     ]
 
 
-def write_words(row: Row, spans: Spans, white_space_parts: bool) -> list[str]:
-    """Write a row's words.
-
-    Args:
-        row: The text.
-        spans: Its spans, each a word.
-        white_space_parts: Whether white space inside of a span parts words.
-
-    Returns:
-        The words; white space alone is none.
-    """
+def _write_words(row: Row, spans: Spans, white_space_parts: bool) -> list[str]:
+    """Write the words; white space alone is none."""
     pieces = (row.text[start:stop] for start, stop in zip(spans.starts, spans.stops, strict=True))
     if white_space_parts:
         return [word for piece in pieces for word in _WHITE_SPACE_RUN.split(piece) if word]

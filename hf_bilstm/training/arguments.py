@@ -49,6 +49,19 @@ def _model_arguments() -> type:
 ModelArguments = _model_arguments()
 
 
+def config_fields(arguments: Any) -> dict[str, Any]:
+    """List the fields of a configuration that a recipe sets.
+
+    Args:
+        arguments: The recipe's `ModelArguments`.
+
+    Returns:
+        Names and values.
+    """
+    others = ("model_name_or_path", "label_weights")  # a checkpoint, and what `label_weights` reads
+    return {name: value for name, value in vars(arguments).items() if value is not None and name not in others}
+
+
 @dataclass
 class DataArguments:
     """Where the data is, what form it has and how it becomes tokens."""

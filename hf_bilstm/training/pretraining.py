@@ -16,21 +16,21 @@ from hf_bilstm.deploy.push import push_folder
 from hf_bilstm.models.configuration_bilstm import BiLstmConfig
 from hf_bilstm.models.modeling_pretraining import BiLstmForPreTraining
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
-from hf_bilstm.training.arguments import CardArguments, DataArguments, ModelArguments, RunArguments
+from hf_bilstm.training.arguments import (
+    CardArguments,
+    DataArguments,
+    ModelArguments,
+    RunArguments,
+    config_fields,
+)
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import BUILT_IN, CardFacts, hub_id
 from hf_bilstm.training.card_measures import library_versions, tell_language
 from hf_bilstm.training.model_card import write_model_card
 from hf_bilstm.training.plots import plot_perplexity
 from hf_bilstm.training.recipes import describe_recipe, read_groups
-from hf_bilstm.training.run import (
-    checkpoint_to_resume,
-    make_callbacks,
-    part_from_earlier_runs,
-    save_trained,
-    settle_machine,
-    whole_or_nothing,
-)
+from hf_bilstm.training.run import make_callbacks, settle_machine
+from hf_bilstm.training.saving import checkpoint_to_resume, part_from_earlier_runs, save_trained, whole_or_nothing
 from hf_bilstm.training.splits import SAMPLE_LANGUAGES, load_split
 from hf_bilstm.training.trainer import TaggerTrainer
 from hf_bilstm.training.transfer import carry_over, is_language_model, load_language_model, pretrained_settings
@@ -229,11 +229,7 @@ def build(
         ValueError: If `model_name_or_path` is no model of this kind.
     """
     arguments, name = recipe.data, recipe.model.model_name_or_path
-    settings = {
-        key: value
-        for key, value in vars(recipe.model).items()
-        if value is not None and key not in ("model_name_or_path", "label_weights")
-    }
+    settings = config_fields(recipe.model)
     source, known = None, None
     if name:
         if not is_language_model(name):

@@ -14,8 +14,9 @@ from transformers import PreTrainedModel, TrainingArguments, set_seed
 from transformers.trainer_utils import SaveStrategy
 
 from hf_bilstm.training.arguments import ModelArguments
+from hf_bilstm.training.building import build, pretrained_vectors
 from hf_bilstm.training.recipes import Recipe, argument_names, describe_recipe, load_yaml, read_recipe, suggestion
-from hf_bilstm.training.run import build, make_trainer, pretrained_vectors, settle_machine
+from hf_bilstm.training.run import make_trainer, settle_machine
 from hf_bilstm.training.scoring import main_metric
 from hf_bilstm.training.splits import require_split
 

@@ -27,10 +27,11 @@ from hf_bilstm.cli import main
 from hf_bilstm.data import encode_dataset, load_sample
 from hf_bilstm.deploy.handler import EndpointHandler
 from hf_bilstm.deploy.push import model_files
+from hf_bilstm.training.building import build
 from hf_bilstm.training.classification import evaluate_classifier, predict_probabilities
 from hf_bilstm.training.model_card import rewrite_model_card
 from hf_bilstm.training.recipes import read_data_arguments, read_recipe
-from hf_bilstm.training.run import build, train
+from hf_bilstm.training.run import train
 from hf_bilstm.training.splits import load_split
 from hf_bilstm.training.trainer import TaggerTrainer
 

@@ -16,9 +16,10 @@ from datasets import Dataset
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from hf_bilstm.data import load_sample
+from hf_bilstm.training.building import build, pretrained_vectors
 from hf_bilstm.training.model_card import rewrite_model_card
 from hf_bilstm.training.recipes import read_recipe
-from hf_bilstm.training.run import build, make_trainer, pretrained_vectors, train
+from hf_bilstm.training.run import make_trainer, train
 from hf_bilstm.training.vectors import describe_coverage
 
 SIZE = 8

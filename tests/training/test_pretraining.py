@@ -17,9 +17,10 @@ from hf_bilstm import BiLstmForPreTraining, BiLstmTokenizer
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample
 from hf_bilstm.data.raw_texts import pack, read_raw_texts
+from hf_bilstm.training.building import build
 from hf_bilstm.training.pretraining import load_texts, pretrain, read_pretraining_recipe
 from hf_bilstm.training.recipes import read_recipe
-from hf_bilstm.training.run import build, make_trainer
+from hf_bilstm.training.run import make_trainer
 
 SMALL = ["--embedding_size", "16", "--hidden_size", "12", "--per_device_train_batch_size", "8", "--block_size", "40"]
 QUIET = ["--report_to", "none", "--disable_tqdm", "true", "--save_strategy", "no"]

@@ -23,11 +23,12 @@ from hf_bilstm.cli import main
 from hf_bilstm.data import encode_dataset, load_sample
 from hf_bilstm.metrics.errors import pair_errors
 from hf_bilstm.models.tagging_schemes import Span, tags_to_spans
+from hf_bilstm.training.building import build
 from hf_bilstm.training.confidence import span_posteriors
 from hf_bilstm.training.error_page import Sentence
 from hf_bilstm.training.recipes import read_recipe
 from hf_bilstm.training.reports import confusion_counts, length_bins, length_panels, report_tagger, write_report
-from hf_bilstm.training.run import build, train
+from hf_bilstm.training.run import train
 from hf_bilstm.training.scoring import evaluate_tagger, score_tags
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -22,9 +22,11 @@ from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
 from hf_bilstm.data import encode_dataset, load_sample
 from hf_bilstm.models.tagging_schemes import tags_to_spans
 from hf_bilstm.models.trie import Trie, find_words
+from hf_bilstm.training.building import build
 from hf_bilstm.training.callbacks import EmaCallback
 from hf_bilstm.training.recipes import read_recipe
-from hf_bilstm.training.run import build, save, train
+from hf_bilstm.training.run import train
+from hf_bilstm.training.saving import save
 from hf_bilstm.training.scoring import evaluate_tagger, predict_label_ids
 from hf_bilstm.training.trainer import TaggerTrainer
 

@@ -11,8 +11,9 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, pipelin
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample, read_word_pos, words_of, write_word_pos
 from hf_bilstm.tagsets import map_tags
+from hf_bilstm.training.building import build
 from hf_bilstm.training.recipes import read_recipe
-from hf_bilstm.training.run import build, train
+from hf_bilstm.training.run import train
 
 TEXT = "我们  去年夏天\u3000去过广州。"
 
