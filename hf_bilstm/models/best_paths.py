@@ -123,9 +123,9 @@ def best_scores(emissions: np.ndarray, lengths: np.ndarray, chain: Chain, moves:
     rows = order[places]
     ahead, back = rows * num_tokens + positions, rows * num_tokens + lengths[rows] - 1 - positions
     of_tokens = emissions.reshape(-1, num_states)
-    # (N, 2, S): the emissions, and then what is best with them; what is best before them.
-    reached = np.stack((of_tokens[ahead[:, None], orders[0]], of_tokens[back[:, None], orders[1]]), axis=1)
-    arrived = np.empty_like(reached)
+    steps = np.stack((of_tokens[ahead[:, None], orders[0]], of_tokens[back[:, None], orders[1]]), axis=1)  # (N, 2, S)
+    # (N, S): what is best with each token's emission, reading forward, and before it, reading backward.
+    reached, arrived = np.empty((2, len(rows), num_states))
     norms = np.zeros(num_rows)
     edges = np.stack((chain.start[orders[0]], chain.end[orders[1]]))
     # Rows last, so that maxima over states run over whole vectors of rows.
@@ -142,13 +142,13 @@ def best_scores(emissions: np.ndarray, lengths: np.ndarray, chain: Chain, moves:
             widened = np.broadcast_to(between, moved.shape).copy()
             if num_entered < num_states:
                 inside = np.empty((*sources.shape, active))  # (P, 2, W, B)
-        arrived[first:end] = incoming.transpose(2, 0, 1)
-        np.add(incoming, reached[first:end].transpose(1, 2, 0), out=current)
+        arrived[first:end] = incoming[1].T
+        np.add(incoming, steps[first:end].transpose(1, 2, 0), out=current)
         if position % _STRIDE == 0:
             norm = current.max(axis=1, keepdims=True)
             current -= norm
             norms[:active] += norm[0, 0]
-        reached[first:end] = current.transpose(2, 0, 1)
+        reached[first:end] = current[0].T
         incoming = following
         np.add(leaving, widened, out=moved)
         np.maximum.reduce(moved, axis=0, out=incoming[:, :num_entered])
@@ -159,8 +159,8 @@ def best_scores(emissions: np.ndarray, lengths: np.ndarray, chain: Chain, moves:
         first = end
     states = np.argsort(orders, axis=1)
     up_to, through = np.zeros((2, num_rows, num_tokens, num_states))
-    up_to.reshape(-1, num_states)[ahead] = reached[:, 0][:, states[0]]
-    through.reshape(-1, num_states)[back] = arrived[:, 1][:, states[1]]
+    up_to.reshape(-1, num_states)[ahead] = reached[:, states[0]]
+    through.reshape(-1, num_states)[back] = arrived[:, states[1]]
     through += up_to
     last = up_to[np.arange(num_rows), (lengths - 1).clip(0)]  # (B, S)
     total = np.empty(num_rows)
