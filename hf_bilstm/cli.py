@@ -162,10 +162,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     )
     own, rest = parser.parse_known_args(arguments)
 
+    from transformers import AutoTokenizer
     from transformers.utils import cached_file
 
+    from hf_bilstm.checkpoints import load_model
     from hf_bilstm.data import encode_dataset
-    from hf_bilstm.predictions import load_model_and_tokenizer
     from hf_bilstm.training.evaluation import check_task, evaluate_model, report_model
     from hf_bilstm.training.recipes import RECIPE_FILE, read_data_arguments
     from hf_bilstm.training.saving import TRAINING_WORDS_FILE
@@ -173,7 +174,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     from hf_bilstm.training.scoring import labels_for_scoring, read_training_words
     from hf_bilstm.training.splits import require_split
 
-    model, tokenizer = load_model_and_tokenizer(own.model)
+    model, tokenizer = load_model(own.model), AutoTokenizer.from_pretrained(own.model)
     recipe_file = cached_file(own.model, RECIPE_FILE, _raise_exceptions_for_missing_entries=False)
     data = read_data_arguments(recipe_file, rest)
     check_task(model, data.task)

@@ -33,23 +33,6 @@ def read_lines(name: str) -> Iterator[str]:
             ) from None
 
 
-def load_model_and_tokenizer(name: str) -> tuple[Any, Any]:
-    """Load a tagger or classifier, and its tokenizer.
-
-    Args:
-        name: Folder or Hub id.
-
-    Returns:
-        The two.
-    """
-    from transformers import AutoTokenizer
-
-    import hf_bilstm  # noqa: F401  (registers the Auto classes)
-    from hf_bilstm.training.evaluation import load_model
-
-    return load_model(name), AutoTokenizer.from_pretrained(name)
-
-
 def answer(texts: list[str], own: Namespace) -> Iterator[str]:
     """Tag or classify texts.
 
@@ -72,10 +55,13 @@ def _write_tagged(texts: list[str], results: Iterable[Any], line_format: str) ->
 
 def _answer(texts: list[str], own: Namespace) -> Iterator[str]:
     """Tag or classify texts with the model in PyTorch."""
+    from transformers import AutoTokenizer
+
     from hf_bilstm import BiLstmForSequenceClassification, TaggingPipeline, UserDictionary
+    from hf_bilstm.checkpoints import load_model
 
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
-    model, tokenizer = load_model_and_tokenizer(own.model)
+    model, tokenizer = load_model(own.model), AutoTokenizer.from_pretrained(own.model)
     if isinstance(model, BiLstmForSequenceClassification):
         if own.format != "json" or own.dictionary or own.tagset:
             raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")

@@ -17,6 +17,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from hf_bilstm.checkpoints import is_classifier
 from hf_bilstm.data import label_list
 from hf_bilstm.data.vectors import check_size
 from hf_bilstm.models.classification_loss import SINGLE_LABEL
@@ -27,7 +28,6 @@ from hf_bilstm.models.tagging_schemes import split_tag
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
 from hf_bilstm.tagsets import describe_tags
 from hf_bilstm.training.arguments import DataArguments, config_fields, label_weights
-from hf_bilstm.training.evaluation import is_classifier
 from hf_bilstm.training.lexicon import learn_lexicon
 from hf_bilstm.training.recipes import Recipe
 from hf_bilstm.training.transfer import carry_over, is_language_model, load_language_model, pretrained_settings

@@ -6,14 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_bilstm.models.modeling_sequence_classification import BiLstmForSequenceClassification
 from hf_bilstm.training.classification import evaluate_classifier, report_classifier
@@ -22,25 +15,6 @@ from hf_bilstm.training.scoring import evaluate_tagger
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-
-def is_classifier(config: PreTrainedConfig) -> bool:
-    """Tell whether a checkpoint's configuration says that it was saved from a classifier."""
-    return BiLstmForSequenceClassification.__name__ in (config.architectures or [])
-
-
-def load_model(name: str | Path) -> PreTrainedModel:
-    """Load a model with the head that its checkpoint was saved with.
-
-    Args:
-        name: Folder or Hub id.
-
-    Returns:
-        A classifier or, if the checkpoint says nothing else, a tagger.
-    """
-    classifies = is_classifier(AutoConfig.from_pretrained(name))
-    auto_class: Any = AutoModelForSequenceClassification if classifies else AutoModelForTokenClassification
-    return auto_class.from_pretrained(name)
 
 
 def check_task(model: PreTrainedModel, task: str) -> None:

@@ -15,11 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from hf_bilstm.checkpoints import load_model
 from hf_bilstm.training.card_content import describe_language_model, describe_model, describe_results, example_texts
 from hf_bilstm.training.card_facts import CardFacts, hub_id, recipe_facts
 from hf_bilstm.training.card_metadata import card_metadata, result_entries
 from hf_bilstm.training.card_tables import code, prose
-from hf_bilstm.training.evaluation import load_model
 from hf_bilstm.training.recipes import RECIPE_FILE, RESULTS_FILE, Recipe, read_recipe
 
 logger = logging.get_logger(__name__)
