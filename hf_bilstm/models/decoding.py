@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from .partition import FORBIDDEN
 
@@ -18,6 +19,8 @@ from .partition import FORBIDDEN
 _STRIDE = 8
 _ROUNDING = 1e-6  # more than what rounding adds to the score of a path
 _LIKELIEST = 8  # states of a token among which the best path is looked for first
+# Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
+_SHARED_OUT = 2**18
 _LEAST_LOG = -1e9  # stands for log 0, so that differences of logarithms are finite
 
 
@@ -92,7 +95,8 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     reached = np.empty_like(steps)  # with it
     norms = []
     smallest_number = np.finfo(np.float64).tiny
-    multiply, matmul, moves = np.multiply, np.matmul, chain.moves
+    multiply, moves = np.multiply, chain.moves
+    matmul = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
     for position, (before, step, current, after) in enumerate(zip(arrived, steps, reached, arrived[1:], strict=False)):
         multiply(before, step, out=current)
         if position % _STRIDE == 0:
@@ -108,6 +112,11 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
     is_exact = (overlap.min(axis=0) > smallest_number ** (2 / 3)) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
     return PathSums(by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
+
+
+def _matmul_in_torch(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """Multiply (2, B, S) by (2, S, S) with no more threads than PyTorch has been given."""
+    torch.bmm(torch.from_numpy(left), torch.from_numpy(right), out=torch.from_numpy(out))
 
 
 def score_paths(paths: np.ndarray, emissions: np.ndarray, real: np.ndarray, chain: Chain) -> np.ndarray:
@@ -157,13 +166,14 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     while len(rows):
         width = min(width, num_states)
         posterior = _posterior_of(rows, sums)
-        states = np.argsort(-posterior, axis=2)[:, :, : width + 1]  # (T, B, W + 1), the likeliest first
-        found, margin = _best_paths_among(states[:, :, :width], rows, sums, chain)
+        least = max(0, num_states - width - 1)  # place of the likeliest state that is left out, if one is
+        states = np.argpartition(posterior, least, axis=2)[:, :, least:]  # (T, B, W + 1), that one first
+        found, margin = _best_paths_among(states[:, :, -width:], rows, sums, chain)
         paths[:, rows] = found
         unknown[rows] = margin < _ROUNDING
         if width == num_states:
             break
-        left_out = np.take_along_axis(posterior, states[:, :, width:], 2).max(axis=(0, 2))  # (B,)
+        left_out = np.take_along_axis(posterior, states[:, :, :1], 2).max(axis=(0, 2))  # (B,)
         scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], chain) - sums.total[rows]
         rows = rows[scores - _ROUNDING < _log(left_out)]
         width *= 4
