@@ -210,6 +210,7 @@ def predict(arguments: Sequence[str]) -> None:
     parser.add_argument("model", help="folder or Hub id of a model")
     parser.add_argument("file", nargs="?", default="-", help="UTF-8 text; - (the default) is standard input")
     parser.add_argument("--batch_size", type=int, help="most sentences a batch (default: 128)")
+    parser.add_argument("--num_processes", type=int, help="processes that tag side by side (default: threads of one)")
     parser.add_argument("--format", default="json", choices=("json", "words", "word_tag"), help="default: json")
     parser.add_argument("--tagset", help="tag set to print tags in, one that the model maps its tags to, such as upos")
     parser.add_argument(

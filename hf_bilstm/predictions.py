@@ -63,18 +63,20 @@ def _answer(texts: list[str], own: Namespace) -> Iterator[str]:
     dictionary = UserDictionary.from_file(own.dictionary, own.force) if own.dictionary else None
     model, tokenizer = load_model(own.model), AutoTokenizer.from_pretrained(own.model)
     if isinstance(model, BiLstmForSequenceClassification):
-        if own.format != "json" or own.dictionary or own.tagset:
-            raise ValueError(f"{own.model} classifies texts: leave out --format, --tagset and --dictionary.")
+        if own.format != "json" or own.dictionary or own.tagset or own.num_processes:
+            raise ValueError(
+                f"{own.model} classifies texts: leave out --format, --tagset, --dictionary and --num_processes."
+            )
         return _classify(model, tokenizer, texts, own.batch_size or 128)
     options: dict[str, Any] = {"return_words": True} if own.format == "words" else {"tagset": own.tagset}
-    options |= {"batch_size": own.batch_size, "dictionary": dictionary}
+    options |= {"batch_size": own.batch_size, "num_processes": own.num_processes, "dictionary": dictionary}
     tagger = TaggingPipeline(model=model, tokenizer=tokenizer, **options)
     return _write_tagged(texts, tagger(text for text in texts), own.format)
 
 
 def _answer_natively(texts: list[str], own: Namespace) -> Iterator[str]:
     """Tag or classify texts with the model in NumPy."""
-    for option in ("batch_size", "dictionary", "tagset"):
+    for option in ("batch_size", "num_processes", "dictionary", "tagset"):
         if getattr(own, option) is not None:
             raise ValueError(f"--{option} goes with --runtime torch; leave one of the two out.")
     try:

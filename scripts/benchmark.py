@@ -376,6 +376,7 @@ def inference(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         "bare nn.LSTM, batches of 32 by length": each(kernel, embedded),
         "TaggingPipeline, text to spans": timed(lambda: tagger(texts)),
         "TaggingPipeline, one worker": timed(lambda: tagger(texts, num_workers=1)),
+        "TaggingPipeline, two processes": timed(lambda: tagger(texts, num_processes=2)),
         "TaggingPipeline, bfloat16": timed(lambda: half(texts)),
         "model to logits, batches of 32 by length": each(lambda batch: model(**batch), encoded),
         "decoding alone (max-marginals)": each(lambda e: model.crf.max_marginals(e[2], e[0].lengths), emitted),
@@ -516,6 +517,13 @@ def scaling(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         },
         setting.rounds,
         2 * setting.characters,
+    )
+    counts = [n for n in (1, 2, 4) if n <= os.cpu_count()]
+    rows += race(
+        "processes",
+        {str(n): timed(lambda n=n: tagger(setting.texts * 8, num_processes=n, num_workers=1)) for n in counts},
+        setting.rounds,
+        8 * setting.characters,
     )
     everything = "".join(setting.texts * 20)[:100_000]
     for length in (10, 100, 1_000, 10_000, 100_000):

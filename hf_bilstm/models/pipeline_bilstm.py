@@ -6,7 +6,7 @@ Letters in shape comments: B rows of a batch, K taggings of a row, T tokens, S s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from transformers import TokenClassificationPipeline
 from .characters import CharacterTable
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
 from .pipeline_options import TaggingOptions, check_options, combine_options, is_count
+from .pipeline_processes import TaggerProcesses
 from .pipeline_results import Row, Spans, find_spans, write_results
 from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, split_tag
@@ -32,9 +33,11 @@ _BATCH_SIZE = 128
 _TOKEN_BUDGET = 16_384
 # What a step over a batch costs beside its rows, in rows; measured with 200 units on a CPU.
 _STEP_COST = 8
-# Inputs are read ahead up to so many batches or characters, and sorted by length among themselves.
+# Inputs are read ahead up to so many batches a worker or so many characters, and sorted by length among themselves.
 _WINDOW_BATCHES = 8
 _WINDOW_CHARACTERS = 1_000_000
+# Batches of texts in, the results of each out.
+_TagBatches = Callable[[list[list[Any]]], Iterable[list[Any]]]
 # Threads whose steps are many and small wait for each other at every one of them: so they take turns with these, and
 # only the recurrence of one batch runs beside them.
 _TURN = threading.Lock()
@@ -56,6 +59,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         model: A `BiLstmForTokenClassification`.
         tokenizer: Its tokenizer.
         batch_size: As in a call, and its default.
+        num_processes: As in a call, and its default.
         **kwargs: What `transformers.Pipeline` takes, such as `device`, and the options of a call as its defaults.
 
     Raises:
@@ -63,6 +67,11 @@ class TaggingPipeline(TokenClassificationPipeline):
     """
 
     _bound: tuple[UserDictionary, BoundDictionary] | None = None
+    _processes: TaggerProcesses | None = None
+
+    def __init__(self, *args: Any, num_processes: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._num_processes = num_processes
 
     def check_model_type(self, supported_models: Any) -> None:
         """Refuse models of other kinds.
@@ -106,7 +115,12 @@ class TaggingPipeline(TokenClassificationPipeline):
         return self._bound[1]
 
     def __call__(  # type: ignore[override]
-        self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **options: Any
+        self,
+        inputs: Any,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        num_processes: int | None = None,
+        **options: Any,
     ) -> Any:
         """Tag a text, several, or any iterable of texts.
 
@@ -118,6 +132,9 @@ class TaggingPipeline(TokenClassificationPipeline):
                 depends on it.
             num_workers: Batches in work at once, each in a thread of its own with one core. When None, as many as
                 PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU.
+            num_processes: Batches in work at once, each in a process of its own with one core, in place of threads.
+                Starting the processes takes seconds; they stay for further calls, with the weights of the model as
+                it was then. None and 1 are none.
             **options: Any of these:
                 threshold: Least score of a span, 0 to 1; spans below it are left out.
                 n_best: Taggings wanted, at least 1. The result for a text is then a list of `{"score", "spans"}` in
@@ -141,47 +158,76 @@ class TaggingPipeline(TokenClassificationPipeline):
         """
         if batch_size is None:
             batch_size = _BATCH_SIZE if self._batch_size is None else self._batch_size
-        if not is_count(batch_size):
-            raise ValueError(f"batch_size={batch_size!r}: it takes a whole number from 1 on.")
         if num_workers is None:
             num_workers = self._num_workers
         if num_workers is None:
             num_workers = torch.get_num_threads() if self.device.type == "cpu" else 1
-        if not is_count(num_workers):
-            raise ValueError(f"num_workers={num_workers!r}: it takes a whole number from 1 on.")
+        if num_processes is None:
+            num_processes = self._num_processes or 1
+        counts = {"batch_size": batch_size, "num_workers": num_workers, "num_processes": num_processes}
+        for name, value in counts.items():
+            if not is_count(value):
+                raise ValueError(f"{name}={value!r}: it takes a whole number from 1 on.")
+        if num_processes > 1 and self.device.type != "cpu":
+            raise ValueError(
+                f"num_processes={num_processes}: it is for models on the CPU, and this one is on {self.device}."
+            )
         read = self._read_options(self._sanitize_parameters(**options)[2])
         is_sequence = isinstance(inputs, (list, tuple))
         # A list of strings is one text's tokens if the caller said so, and otherwise several texts.
         if isinstance(inputs, str) or (
             read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
         ):
-            (window,) = self._windows([inputs], read, batch_size)
-            return self._tag_window(window, read, batch_size)[0]
+            return next(self._stream([inputs], read, 1, num_workers=1, num_processes=1))
         if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
             raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")
-        results = self._stream(inputs, read, batch_size, num_workers)
+        results = self._stream(inputs, read, batch_size, num_workers, num_processes)
         return list(results) if is_sequence else results
 
     def _stream(
-        self, inputs: Iterable[Any], options: TaggingOptions, batch_size: int, num_workers: int
+        self, inputs: Iterable[Any], options: TaggingOptions, batch_size: int, num_workers: int, num_processes: int
     ) -> Iterator[Any]:
         """Tag the inputs, one window of them after the other."""
-        windows = self._windows(inputs, options, batch_size)
+        if num_processes > 1:
+            windows = self._windows(inputs, options, _WINDOW_BATCHES * num_processes * batch_size)
+            processes = self._start_processes(num_processes, options.dictionary)
+            for window in windows:
+                yield from self._tag_window(window, batch_size, lambda batches: processes.tag(batches, options))
+            return
+        windows = self._windows(inputs, options, _WINDOW_BATCHES * num_workers * batch_size)
+
+        def tag(batch: list[Any]) -> list[Any]:
+            return self._tag_batch(batch, options)
+
         if num_workers == 1:
             for window in windows:
-                yield from self._tag_window(window, options, batch_size)
+                yield from self._tag_window(window, batch_size, lambda batches: map(tag, batches))
             return
         num_threads = torch.get_num_threads()
         try:
             # Two batches side by side are faster than one whose every operation is shared out among the cores.
             with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 for window in windows:
-                    yield from self._tag_window(window, options, batch_size, pool)
+                    yield from self._tag_window(window, batch_size, lambda batches: pool.map(tag, batches))
         finally:
             torch.set_num_threads(num_threads)  # the workers' setting is that of every thread to come
 
-    def _windows(self, inputs: Iterable[Any], options: TaggingOptions, batch_size: int) -> Iterator[list[Any]]:
-        """Check the inputs, and part them into windows."""
+    def _start_processes(self, count: int, dictionary: BoundDictionary | None) -> TaggerProcesses:
+        """Give so many processes that know the dictionary; the last ones are kept."""
+        running = self._processes
+        if running is None or running.count != count or (dictionary and running.dictionary is not dictionary):
+            self._processes = None
+            if running is not None:
+                running.close()
+            self._processes = TaggerProcesses(self, count, dictionary)
+        return self._processes  # type: ignore[return-value]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the processes out of copies: each of them gets one."""
+        return {**self.__dict__, "_processes": None}
+
+    def _windows(self, inputs: Iterable[Any], options: TaggingOptions, most: int) -> Iterator[list[Any]]:
+        """Check the inputs, and part them into windows of so many at most."""
         window: list[Any] = []
         characters = 0
         for position, item in enumerate(inputs):
@@ -198,23 +244,19 @@ class TaggingPipeline(TokenClassificationPipeline):
                 )
             window.append(item)
             characters += sum(map(len, item)) if options.is_split_into_words else len(item)
-            if len(window) >= _WINDOW_BATCHES * batch_size or characters >= _WINDOW_CHARACTERS:
+            if len(window) >= most or characters >= _WINDOW_CHARACTERS:
                 yield window
                 window, characters = [], 0
         if window:
             yield window
 
-    def _tag_window(
-        self, window: list[Any], options: TaggingOptions, batch_size: int, pool: ThreadPoolExecutor | None = None
-    ) -> list[Any]:
+    def _tag_window(self, window: list[Any], batch_size: int, tag_batches: _TagBatches) -> list[Any]:
         batches = list(_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
         was_training = self.model.training
         if was_training:
             self.model.eval()  # a model fresh from its training would still drop units
         try:
-            tagged = (map if pool is None else pool.map)(
-                lambda batch: self._tag_batch([window[place] for place in batch], options), batches
-            )
+            tagged = tag_batches([[window[place] for place in batch] for batch in batches])
             results: list[Any] = [None] * len(window)
             for batch, of_batch in zip(batches, tagged, strict=True):
                 for place, result in zip(batch, of_batch, strict=True):

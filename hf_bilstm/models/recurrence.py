@@ -147,6 +147,27 @@ def run_by_length(
     return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]
 
 
+def drop(values: Tensor, rate: float) -> Tensor:
+    """Set elements to zero at random, and scale the others up so that the mean stays.
+
+    On a CPU each draw of 64 bits serves four elements, where PyTorch's own dropout draws for each one: four times as
+    fast, and the rate is a multiple of 1/65536.
+
+    Args:
+        values: Of any shape.
+        rate: Share of elements set to zero, 0 to 1.
+
+    Returns:
+        Values of the same shape.
+    """
+    if values.device.type != "cpu" or rate == 1:
+        return nn.functional.dropout(values, rate)
+    num_dropped = min(round(rate * 2**16), 2**16 - 1)
+    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[: values.numel()].view(values.shape) >= num_dropped - 2**15
+    return values * kept.to(values.dtype).mul_(2**16 / (2**16 - num_dropped))
+
+
 class Dropout(nn.Module):
     """Dropout of single elements, or of the same elements in every token of a sentence.
 
@@ -164,10 +185,9 @@ class Dropout(nn.Module):
         """Drop elements of (B, T, D) values while training."""
         if not self.training or self.rate == 0:
             return values
-        if not self.variational:
-            return nn.functional.dropout(values, self.rate)
-        draw = values.new_ones(values.shape[0], 1, values.shape[2])
-        return values * nn.functional.dropout(draw, self.rate)
+        if self.variational:
+            return values * drop(values.new_ones(values.shape[0], 1, values.shape[2]), self.rate)
+        return drop(values, self.rate)
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's printed form."""

@@ -16,7 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, LinearChainCrf, TaggingPipeline
+from hf_bilstm import (
+    BiLstmConfig,
+    BiLstmForTokenClassification,
+    BiLstmTokenizer,
+    LinearChainCrf,
+    TaggingPipeline,
+    UserDictionary,
+)
 from hf_bilstm.data import load_sample
 from hf_bilstm.models.partition import FORBIDDEN
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
@@ -232,6 +239,45 @@ def load_texts(texts):
     return Dataset.from_dict({"text": texts})["text"]
 
 
+def test_processes_give_what_one_process_does(tagger, sample):
+    texts = [*sample, "", " "]
+    assert tagger(texts, num_processes=2) == rounded(tagger(texts))
+    tags = tagger(itertools.cycle(texts), num_processes=2, batch_size=2, scheme="bmes")
+    assert list(itertools.islice(tags, 150)) == [tagger(text, scheme="bmes") for text in [*texts, *texts][:150]]
+    with pytest.raises(ValueError, match=r"inputs\[1\] is 5"):
+        tagger(["abc", 5], num_processes=2)
+    # A dictionary takes new processes.
+    texts.append("他去年来过。")
+    options = {"dictionary": UserDictionary([("去年", 1.0, "LOC")], force=True), "n_best": 2}
+    forced = tagger(texts, num_processes=2, **options)
+    assert ("LOC", 1, 3) in places(forced[-1][0]["spans"])
+    assert forced == rounded(tagger(texts, **options))
+    assert tagger(texts, num_processes=2) == rounded(tagger(texts))
+    tagger._processes.close()
+
+
+def rounded(found):
+    """The same, where scores need only be about equal: sums may be taken in another order."""
+    if isinstance(found, list):
+        return [rounded(item) for item in found]
+    if isinstance(found, dict):
+        return {name: rounded(value) for name, value in found.items()}
+    return pytest.approx(found, abs=1e-6) if isinstance(found, float) else found
+
+
+def test_processes_of_a_script_that_starts_them_unguarded(tmp_path, trained):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from transformers import pipeline\nimport hf_bilstm\n"
+        f"print(pipeline('bilstm-tagging', model={str(trained)!r}, num_processes=2)(['ab']))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "RuntimeError: num_processes: a process did not start" in done.stderr
+    assert "`if __name__ == '__main__':`" in done.stderr
+
+
 def test_threshold_drops_the_spans_below_it(tagger, sample):
     everything = tagger(sample)
     scores = sorted(span["score"] for spans in everything for span in spans)
@@ -339,6 +385,7 @@ def test_a_text_of_200000_characters():
         ({"is_split_into_words": 1}, "is_split_into_words=1"),
         ({"delimiter": None}, "delimiter=None"),
         ({"batch_size": 0}, "batch_size=0"),
+        ({"num_processes": 0}, "num_processes=0.*from 1 on"),
         ({"stride": 3}, "stride=3.*options of TaggingPipeline are threshold"),
         ({"aggregation_strategy": "max"}, "aggregation_strategy='max'.*Leave it out"),
         ({"n_best": 2, "scheme": "bmes"}, "n_best and scheme"),
@@ -351,7 +398,7 @@ def test_wrong_options(options, message):
         tagger("abc", **options)
     with pytest.raises(ValueError, match=message):  # before anything is read
         tagger((text for text in ["abc"]), **options)
-    if len(options) == 1 and "batch_size" not in options:
+    if len(options) == 1 and not options.keys() & {"batch_size", "num_processes"}:
         with pytest.raises(ValueError, match=message):
             TaggingPipeline(model=tagger.model, tokenizer=tagger.tokenizer, **options)
 
@@ -408,6 +455,7 @@ for name in (folder, again):
     assert type(tagger).__module__.startswith("transformers_modules"), type(tagger)
     found.append(tagger(texts))
     tagger.save_pretrained(again)
+assert tagger(texts, num_processes=2) == found[-1]
 print(json.dumps(found))
 """
 
