@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-# Most sets of several labels that are told apart; words of others count as having their commonest label alone.
+# Most sets of several labels that are told apart; words with others count as having their commonest label alone.
 _MOST_LABEL_SETS = 200
 # The labels of each word over token ids, and how often it has each.
 _Words = dict[tuple[int, ...], Counter[str]]
@@ -80,18 +80,15 @@ def learn_lexicon(
 
 
 def _number_label_sets(labels: list[Counter[str]]) -> torch.Tensor:
-    """Number the sets of labels that words have at least once, and at least twice: (2, W)."""
-    sets = [[tuple(sorted(name for name in of if of[name] >= least)) for of in labels] for least in (1, 2)]
+    """Number the sets of labels that words have at least once, and at least twice, in the order of frequency: (2, W)."""
+    ranked = [sorted(of.items(), key=lambda item: (-item[1], item[0])) for of in labels]
+    sets = [[tuple(name for name, count in of if count >= least) for of in ranked] for least in (1, 2)]
     counts = Counter(names for of_words in sets for names in of_words if len(names) > 1)
-    singles = sorted({(name,) for of in labels for name in of})
-    known = [*singles, *(names for names, _ in sorted(counts.most_common(_MOST_LABEL_SETS)))]
+    singles = sorted({names[:1] for names in sets[0] if names})
+    known = [*singles, *sorted(names for names, _ in counts.most_common(_MOST_LABEL_SETS))]
     numbers = {names: number for number, names in enumerate(known, start=1)} | {(): 0}
-    commonest = [tuple(name for name, _ in of.most_common(1)) for of in labels]
     return torch.tensor(
-        [
-            [numbers.get(names, numbers[first]) for names, first in zip(of_words, commonest, strict=True)]
-            for of_words in sets
-        ],
+        [[numbers[names if names in numbers else names[:1]] for names in of_words] for of_words in sets],
         dtype=torch.long,
     )
 
