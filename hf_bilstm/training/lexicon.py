@@ -80,7 +80,7 @@ def learn_lexicon(
 
 
 def _number_label_sets(labels: list[Counter[str]]) -> torch.Tensor:
-    """Number the sets of labels that words have at least once, and at least twice, in the order of frequency: (2, W)."""
+    """Number the labels, the commonest first, that each word has at least once, and at least twice: (2, W)."""
     ranked = [sorted(of.items(), key=lambda item: (-item[1], item[0])) for of in labels]
     sets = [[tuple(name for name, count in of if count >= least) for of in ranked] for least in (1, 2)]
     counts = Counter(names for of_words in sets for names in of_words if len(names) > 1)

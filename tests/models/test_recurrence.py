@@ -1,6 +1,8 @@
 """The recurrence against PyTorch's own packed bidirectional networks with the same weights."""
 
+import copy
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -10,11 +12,13 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from hf_bilstm.models.recurrence import (
+    BidirectionalLayer,
     BiRecurrentEncoder,
     Compaction,
     Dropout,
     drop,
     like_lengths,
+    pick,
     reversal_index,
     run_by_length,
 )
@@ -147,6 +151,39 @@ def test_compaction_keeps_the_order_of_long_rows():
     compact = Compaction(mask).compact(torch.arange(5000).expand(2, -1))
     for row, kept in zip(compact, mask.bool(), strict=True):
         assert torch.equal(row[: int(kept.sum())], kept.nonzero().flatten())
+
+
+def test_weights_laid_out_once_follow_every_change():
+    torch.manual_seed(0)
+    layer = BidirectionalLayer(INPUT, HIDDEN, "lstm", "concat")
+    lengths = torch.tensor([7, 3])
+    values, reversal = torch.randn(2, 7, INPUT), reversal_index(lengths, 7)
+
+    def check(layer, values=values):
+        with torch.no_grad():
+            expected = layer.forward_rnn(values)[0], layer.backward_rnn(pick(values, reversal))[0]
+            for _ in range(2):  # the second time by what is kept
+                assert all(map(torch.equal, layer(values, reversal), expected))
+
+    check(layer)
+    with torch.no_grad():
+        layer.forward_rnn.weight_hh_l0 += 1
+        layer.backward_rnn.bias_ih_l0 += 1
+    check(layer)
+    sum(said.sum() for said in layer(values, reversal)).backward()  # gradients want PyTorch's own
+    torch.optim.AdamW(layer.parameters(), lr=0.1).step()
+    assert layer.forward_rnn.weight_hh_l0.grad.abs().sum() > 0
+    check(layer)
+    layer.load_state_dict(BidirectionalLayer(INPUT, HIDDEN, "lstm", "concat").state_dict())
+    check(layer)
+    check(copy.deepcopy(layer))
+    check(pickle.loads(pickle.dumps(layer)))
+    check(layer.double(), values.double())
+    check(layer.float())
+    seen = []
+    layer.forward_rnn.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs))
+    check(layer)
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
