@@ -121,7 +121,7 @@ class LexiconFeatures(nn.Module):
         vectors = embeddings(torch.cat((kinds, half + kinds)))
         places = torch.cat((firsts, firsts + found.sizes - 1))
         sums = vectors.new_zeros(num_rows * width, vectors.shape[1]).index_add(0, places, vectors)
-        return sums.view(num_rows, width, -1)
+        return sums.view(num_rows, width, sums.shape[1])
 
     def _indicate(self, found: Matches, frequencies: Tensor, num_rows: int, width: int) -> Tensor:
         """Mark words at the tokens where they begin, end and go on: (B, T, 3 * kinds) of 0 and 1."""

@@ -133,8 +133,8 @@ class TaggingPipeline(TokenClassificationPipeline):
             num_workers: Batches in work at once, each in a thread of its own with one core. When None, as many as
                 PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU.
             num_processes: Batches in work at once, each in a process of its own with one core, in place of threads.
-                Starting the processes takes seconds; they stay for further calls, with the weights of the model as
-                it was then. None and 1 are none.
+                Starting the processes takes seconds; they stay for further calls, until the model changes. None and 1
+                are none.
             **options: Any of these:
                 threshold: Least score of a span, 0 to 1; spans below it are left out.
                 n_best: Taggings wanted, at least 1. The result for a text is then a list of `{"score", "spans"}` in
@@ -214,13 +214,12 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _start_processes(self, count: int, dictionary: BoundDictionary | None) -> TaggerProcesses:
         """Give so many processes that know the dictionary; the last ones are kept."""
-        running = self._processes
-        if running is None or running.count != count or (dictionary and running.dictionary is not dictionary):
-            self._processes = None
-            if running is not None:
-                running.close()
+        if self._processes is None or not self._processes.serve(self, count, dictionary):
+            if self._processes is not None:
+                self._processes.close()
+            self._processes = None  # if the next line fails
             self._processes = TaggerProcesses(self, count, dictionary)
-        return self._processes  # type: ignore[return-value]
+        return self._processes
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the processes out of copies: each of them gets one."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from .pipeline_options import TaggingOptions
+from .word_cache import weights_version
 
 _tagger: Any = None  # in such a process, its pipeline
 _dictionary: Any = None  # and the dictionary bound to its model
@@ -28,13 +31,33 @@ class TaggerProcesses:
     """
 
     def __init__(self, tagger: Any, count: int, dictionary: Any) -> None:
-        self.count = count
-        self.dictionary = dictionary
-        # As bytes: PyTorch would move the weights to memory that is shared, under the feet of what looks at them.
-        copy = pickle.dumps((tagger, dictionary))
+        self._count = count
+        self._dictionary = dictionary
+        self._version = weights_version(tagger.model)
+        self._is_broken = False
+        # As a file: PyTorch would move the weights to memory that is shared, under the feet of what looks at them, and
+        # Python waits for ever to pass much on to a process that has died.
+        self._folder = tempfile.TemporaryDirectory(prefix="hf-bilstm-")
+        copy = Path(self._folder.name, "tagger.pickle")
+        copy.write_bytes(pickle.dumps((tagger, dictionary)))
         # Not forked: a copy of a process whose threads compute may wait for ever.
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_take, initargs=(copy,))
+
+    def serve(self, tagger: Any, count: int, dictionary: Any) -> bool:
+        """Tell whether they are as others made now would be.
+
+        Args:
+            tagger: Their pipeline.
+            count: How many are wanted.
+            dictionary: What they must know, None if nothing.
+
+        Returns:
+            False if there are others, they know another dictionary, the weights have changed or one has died.
+        """
+        knows = dictionary is None or dictionary is self._dictionary
+        is_current = self._version == weights_version(tagger.model)
+        return self._count == count and knows and is_current and not self._is_broken
 
     def tag(self, batches: list[list[Any]], options: TaggingOptions) -> Iterator[list[Any]]:
         """Tag batches of texts, each in the first process that is free.
@@ -56,6 +79,7 @@ class TaggerProcesses:
             for future in futures:
                 yield future.result()
         except BrokenProcessPool as error:
+            self._is_broken = True
             raise RuntimeError(
                 "num_processes: a process did not start, or was killed (for lack of memory, it may be). New processes "
                 "read the main script again, so that what it does must stand under `if __name__ == '__main__':`."
@@ -66,11 +90,11 @@ class TaggerProcesses:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _take(copy: bytes) -> None:
+def _take(copy: Path) -> None:
     """Receive the pipeline, in a new process."""
     global _tagger, _dictionary
     torch.set_num_threads(1)
-    _tagger, _dictionary = pickle.loads(copy)
+    _tagger, _dictionary = pickle.loads(copy.read_bytes())
 
 
 def _tag(batch: list[Any], options: TaggingOptions, wants_dictionary: bool) -> list[Any]:

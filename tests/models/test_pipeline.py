@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import types
@@ -26,6 +27,8 @@ from hf_bilstm import (
 )
 from hf_bilstm.data import load_sample
 from hf_bilstm.models.partition import FORBIDDEN
+from hf_bilstm.models.pipeline_options import TaggingOptions
+from hf_bilstm.models.pipeline_processes import TaggerProcesses
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
 from hf_bilstm.models.tokenizer_backend import WHITE_SPACE
 
@@ -252,7 +255,21 @@ def test_processes_give_what_one_process_does(tagger, sample):
     forced = tagger(texts, num_processes=2, **options)
     assert ("LOC", 1, 3) in places(forced[-1][0]["spans"])
     assert forced == rounded(tagger(texts, **options))
-    assert tagger(texts, num_processes=2) == rounded(tagger(texts))
+    # So do weights that change, and a process that dies.
+    bias = tagger.model.classifier.bias
+    with torch.no_grad():
+        bias += torch.linspace(0, 5, len(bias))
+        changed = tagger(texts)
+        assert tagger(texts, num_processes=2) == rounded(changed)
+        bias -= torch.linspace(0, 5, len(bias))
+    assert changed != tagger(texts)
+    processes = TaggerProcesses(tagger, 2, None)
+    assert list(processes.tag([["天"]], TaggingOptions())) == [tagger(["天"])]
+    assert processes.serve(tagger, 2, None)
+    os.kill(next(iter(processes._pool._processes)), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"num_processes: a process did not start, or was killed"):
+        list(processes.tag([["天"]] * 9, TaggingOptions()))
+    assert not processes.serve(tagger, 2, None)
     tagger._processes.close()
 
 
