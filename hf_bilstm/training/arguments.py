@@ -189,7 +189,10 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges; an empty string takes back what the recipe's file sets, as in `--test_file ""`."""
+        for own in fields(self):
+            if own.default is None and getattr(self, own.name) == "":
+                setattr(self, own.name, None)
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must be at least 0 and below 1, got {self.validation_fraction}.")
         if not 0 < self.train_fraction <= 1:

@@ -39,6 +39,12 @@ def test_null_leaves_the_default(write):
     assert read_recipe(write("hidden_size:\n"), []).model.hidden_size is None
 
 
+def test_nothing_takes_back_what_the_file_sets(write):
+    recipe = read_recipe(write("test_file: test.txt\ntag_delimiter: _\n"), ["--test_file", "", "--tag_delimiter", ""])
+    assert recipe.data.test_file is None
+    assert recipe.data.tag_delimiter == ""
+
+
 def test_every_field_of_the_configuration_can_be_set():
     recipe = read_recipe(None, [])
     derived = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id"}
