@@ -39,7 +39,6 @@ class BiLstmConfig(PreTrainedConfig):
         lexicon_max_length: Number of tokens from which lexicon words count as equally long.
         lexicon_dropout: Rate at which training overlooks a lexicon word that it finds, 0 to 1.
         lexicon_size: Nodes of the lexicon's trie.
-        lexicon_label_sets: Sets of labels by which lexicon words are told apart, 0 where they are not.
         char_vocab_size: Number of character ids.
         char_embedding_size: Size of the embedding of a word's characters, 0 for models that do not look into words.
         char_encoder: What makes a word's vector of its characters, "cnn" or "bilstm".
@@ -94,7 +93,6 @@ class BiLstmConfig(PreTrainedConfig):
     lexicon_max_length: int = 5
     lexicon_dropout: float | int = 0.0
     lexicon_size: int = 0
-    lexicon_label_sets: int = 0
     char_vocab_size: int = 0
     char_embedding_size: int = 0
     char_encoder: Literal["cnn", "bilstm"] = "cnn"
@@ -173,7 +171,6 @@ class BiLstmConfig(PreTrainedConfig):
             ("character_type_embedding_size", "character types"),
             ("lexicon_embedding_size", "lexicon"),
             ("lexicon_size", "lexicon"),
-            ("lexicon_label_sets", "labels of lexicon words"),
             ("char_vocab_size", "characters"),
             ("char_embedding_size", "characters"),
             ("softmax_samples", "sampling"),

@@ -72,11 +72,7 @@ class BiLstmEmbeddings(nn.Module):
             self.output_size += self.characters.output_size
         if config.lexicon_embedding_size:
             self.lexicon = LexiconFeatures(
-                config.lexicon_size,
-                config.lexicon_embedding_size,
-                config.lexicon_max_length,
-                config.lexicon_dropout,
-                config.lexicon_label_sets,
+                config.lexicon_size, config.lexicon_embedding_size, config.lexicon_max_length, config.lexicon_dropout
             )
             self.output_size += config.lexicon_embedding_size
         self.boundary_id = config.pad_token_id or 0

@@ -10,16 +10,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_NAME, cached_file, has_file
 
 # Buffers of integers: tables of the lexicon, the dictionary and the character types.
-_TABLES = (
-    "character_types",
-    "forced",
-    "frequencies",
-    "held_out",
-    "held_out_label_sets",
-    "keys",
-    "label_sets",
-    "profiles",
-)
+_TABLES = ("character_types", "forced", "frequencies", "held_out", "keys", "profiles")
 _HUB_OPTIONS = ("cache_dir", "local_files_only", "proxies", "revision", "token")
 
 

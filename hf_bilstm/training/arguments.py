@@ -19,7 +19,6 @@ _DERIVED_FIELDS = {
     "white_space_token_id",
     "label_weights",
     "lexicon_size",
-    "lexicon_label_sets",
     "char_vocab_size",
     "dictionary_nodes",
     "dictionary_profiles",
@@ -182,10 +181,6 @@ class DataArguments:
     )
     lexicon_min_frequency: int = field(
         default=1, metadata={"help": "Times a word must occur in the training data to enter the lexicon."}
-    )
-    lexicon_labels: bool = field(
-        default=False,
-        metadata={"help": "Whether lexicon words are told apart by the labels that they have in the training data."},
     )
 
     def __post_init__(self) -> None:

@@ -107,7 +107,6 @@ def build(
         pad_token_id=tokenizer.pad_token_id,
         unk_token_id=tokenizer.unk_token_id,
         lexicon_size=len(lexicon.trie.keys) if lexicon else 0,
-        lexicon_label_sets=lexicon.num_label_sets if lexicon and recipe.data.lexicon_labels else 0,
     )
     model = (BiLstmForSequenceClassification if classifies else BiLstmForTokenClassification)(config)
     embeddings = model.bilstm.embeddings

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-# Most sets of several labels that are told apart; words with others count as having their commonest label alone.
-_MOST_LABEL_SETS = 200
-# The labels of each word over token ids, and how often it has each.
-_Words = dict[tuple[int, ...], Counter[str]]
 logger = logging.get_logger(__name__)
 
 
@@ -31,21 +27,11 @@ class Lexicon(NamedTuple):
         trie: The words.
         frequencies: (W,) how often each occurs, at least 1.
         held_out: (W,) 1 for words of the training data, 0 for others.
-        label_sets: (W,) number of the set of labels that each has in the training data, from 1 on, 0 for no label.
-        held_out_label_sets: (W,) of the labels that each has at least twice: those that are left where a sentence has
-            not been counted.
     """
 
     trie: Trie
     frequencies: torch.Tensor
     held_out: torch.Tensor
-    label_sets: torch.Tensor
-    held_out_label_sets: torch.Tensor
-
-    @property
-    def num_label_sets(self) -> int:
-        """Number of the last set."""
-        return int(torch.cat((self.label_sets, self.held_out_label_sets, torch.zeros(1))).max())
 
 
 def learn_lexicon(
@@ -69,33 +55,18 @@ def learn_lexicon(
     """
     if min_frequency < 1:
         raise ValueError(f"lexicon_min_frequency must be at least 1, got {min_frequency}.")
-    seen = _count_spans(data, tokenizer)
-    learned = {word: labels.total() for word, labels in seen.items() if labels.total() >= min_frequency}
+    counts = _count_spans(data, tokenizer)
+    learned = Counter({word: count for word, count in counts.items() if count >= min_frequency})
     given = _read_frequencies(word_list, tokenizer) if word_list else Counter()
     words = sorted(learned.keys() | given.keys())
-    frequencies = torch.tensor([learned.get(word, 0) + given[word] for word in words], dtype=torch.long)
+    frequencies = torch.tensor([learned[word] + given[word] for word in words], dtype=torch.long)
     held_out = torch.tensor([int(word in learned) for word in words], dtype=torch.long)
-    label_sets = _number_label_sets([seen[word] if word in learned else Counter() for word in words])
-    return Lexicon(build_trie(words), frequencies, held_out, *label_sets)
+    return Lexicon(build_trie(words), frequencies, held_out)
 
 
-def _number_label_sets(labels: list[Counter[str]]) -> torch.Tensor:
-    """Number the labels, the commonest first, that each word has at least once, and at least twice: (2, W)."""
-    ranked = [sorted(of.items(), key=lambda item: (-item[1], item[0])) for of in labels]
-    sets = [[tuple(name for name, count in of if count >= least) for of in ranked] for least in (1, 2)]
-    counts = Counter(names for of_words in sets for names in of_words if len(names) > 1)
-    singles = sorted({names[:1] for names in sets[0] if names})
-    known = [*singles, *sorted(names for names, _ in counts.most_common(_MOST_LABEL_SETS))]
-    numbers = {names: number for number, names in enumerate(known, start=1)} | {(): 0}
-    return torch.tensor(
-        [[numbers[names if names in numbers else names[:1]] for names in of_words] for of_words in sets],
-        dtype=torch.long,
-    )
-
-
-def _count_spans(data: Dataset, tokenizer: PreTrainedTokenizerBase) -> _Words:
+def _count_spans(data: Dataset, tokenizer: PreTrainedTokenizerBase) -> Counter[tuple[int, ...]]:
     encoded = tokenizer(data["tokens"][:], is_split_into_words=True)
-    words: _Words = {}
+    counts: Counter[tuple[int, ...]] = Counter()
     for row, (ids, tags) in enumerate(zip(encoded["input_ids"], data["tags"], strict=True)):
         foreign = [tag for tag in tags if tag != OUTSIDE and split_tag(tag)[0] not in ("B", "I")]
         if foreign:
@@ -104,11 +75,11 @@ def _count_spans(data: Dataset, tokenizer: PreTrainedTokenizerBase) -> _Words:
                 f"lexicon_embedding_size at 0 for these data."
             )
         owners = encoded.word_ids(row)
-        for label, start, end in tags_to_spans(tags, "iob2"):
+        for _, start, end in tags_to_spans(tags, "iob2"):
             word = tuple(ids[bisect_left(owners, start) : bisect_left(owners, end)])
             if tokenizer.unk_token_id not in word:
-                words.setdefault(word, Counter())[label] += 1
-    return words
+                counts[word] += 1
+    return counts
 
 
 def _read_frequencies(word_list: str, tokenizer: PreTrainedTokenizerBase) -> Counter[tuple[int, ...]]:

@@ -18,7 +18,6 @@ _HASH_PRIME = 1_073_741_789
 # Frequencies from which a word is in the second class, the third and the fourth.
 _CLASS_BOUNDS = (2, 5, 20)
 _NUM_CLASSES = len(_CLASS_BOUNDS) + 1
-_LABELLED_LENGTHS = 3
 
 
 @dataclass(frozen=True)
@@ -79,18 +78,12 @@ class LexiconEmbeddings:
         frequencies: Of the word that ends at each of its nodes, 0 where none does.
         projection: (D, 3 * kinds), what each kind of word that begins, ends or goes on adds to the vector.
         max_length: M.
-        label_sets: Set of the labels of the word that ends at each node, from 1 on, 0 where they are not known; None
-            where words are not told apart by labels.
-        label_table: (2 * sets * 3, D), what a word of one token, two or more, with each set, adds where it begins, and
-            where it ends.
     """
 
     keys: np.ndarray
     frequencies: np.ndarray
     projection: np.ndarray
     max_length: int
-    label_sets: np.ndarray | None = None
-    label_table: np.ndarray | None = None
 
     def forward(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Look up (N,) ids of sentences of (B,) lengths: (N, D)."""
@@ -106,12 +99,4 @@ class LexiconEmbeddings:
         np.add.at(changes, (firsts[longer] + 1, kinds[longer]), 1)
         np.add.at(changes, (lasts[longer], kinds[longer]), -1)
         goes_on = np.minimum(changes.cumsum(axis=0), 1)
-        vectors = np.concatenate((begins, ends, goes_on), axis=1) @ self.projection.T
-        if self.label_sets is None or self.label_table is None:
-            return vectors
-        sets = self.label_sets[nodes]
-        known = sets > 0
-        kinds = (sets[known] - 1) * _LABELLED_LENGTHS + np.minimum(sizes[known], _LABELLED_LENGTHS) - 1
-        np.add.at(vectors, firsts[known], self.label_table[kinds])
-        np.add.at(vectors, lasts[known], self.label_table[len(self.label_table) // 2 + kinds])
-        return vectors
+        return np.concatenate((begins, ends, goes_on), axis=1) @ self.projection.T

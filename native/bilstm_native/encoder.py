@@ -119,11 +119,7 @@ def _build_embeddings(checkpoint: Checkpoint) -> list[Any]:
         keys, frequencies, projection = checkpoint.take(
             at + "lexicon.keys", at + "lexicon.frequencies", at + "lexicon.projection.weight"
         )
-        of_labels: list[np.ndarray] = []
-        if config.get("lexicon_label_sets"):
-            checkpoint.take(at + "lexicon.held_out_label_sets")
-            of_labels += checkpoint.take(at + "lexicon.label_sets", at + "lexicon.label_embeddings.weight")
-        tables.append(LexiconEmbeddings(keys, frequencies, projection, config["lexicon_max_length"], *of_labels))
+        tables.append(LexiconEmbeddings(keys, frequencies, projection, config["lexicon_max_length"]))
     return tables
 
 

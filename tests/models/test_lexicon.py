@@ -60,29 +60,6 @@ def test_indicators_equal_a_plain_count(words, rows, training):
         assert torch.equal(vectors[: len(row)], reference(words, row, training))
 
 
-@settings(deadline=None, max_examples=100)
-@given(words=lexicons, row=st.lists(ids, max_size=8), training=st.booleans(), draw=st.randoms(use_true_random=False))
-def test_labels_add_a_vector_where_a_word_begins_and_one_where_it_ends(words, row, training, draw):
-    sets = {word: (draw.randint(0, 3), draw.randint(0, 3)) for word in words}
-    trie = build_trie(list(words))
-    lexicon = LexiconFeatures(len(trie.keys), 4, MAX_LENGTH, 0.0, num_label_sets=3).train(training)
-    numbers = torch.tensor([(*words[word], *sets[word]) for word in words], dtype=torch.long).reshape(-1, 4)
-    lexicon.fill(trie, *numbers.T)
-    plain = make_lexicon(words).train(training)
-    plain.projection = lexicon.projection
-    batch, lengths = torch.tensor([[*row, 0]]), torch.tensor([len(row)])
-    with torch.no_grad():
-        begins, ends = lexicon.label_embeddings.weight.reshape(2, 3, 3, 4)  # set, length, and its vector
-        expected = plain(batch, lengths)
-        for start in range(len(row)):
-            for word, (frequency, held_out) in words.items():
-                number = sets[word][training]
-                if tuple(row[start : start + len(word)]) == word and frequency - held_out * training and number:
-                    expected[0, start] += begins[number - 1, min(len(word), 3) - 1]
-                    expected[0, start + len(word) - 1] += ends[number - 1, min(len(word), 3) - 1]
-        assert torch.allclose(lexicon(batch, lengths)[:, : len(row)], expected[:, : len(row)], atol=1e-5)
-
-
 def test_dropout_overlooks_words_in_training_only():
     lexicon = make_lexicon({(1, 2): (9, 0)}, dropout=0.25)
     batch, lengths = torch.tensor([[1, 2]]).repeat(4000, 1), torch.full((4000,), 2)

@@ -28,7 +28,6 @@ FEATURES = {
     "character_type_embedding_size": 3,
     "lexicon_embedding_size": 4,
     "lexicon_size": len(build_trie(WORDS).keys),
-    "lexicon_label_sets": 3,
 }
 HEADS = pytest.mark.parametrize(
     ("scheme", "use_crf"), [(scheme, use_crf) for scheme in LABELS for use_crf in (True, False)]
@@ -54,8 +53,7 @@ def make_model(scheme="bioes", use_crf=True, reloaded=False, seed=0, scale=1.5, 
     if embeddings.character_type_embeddings is not None:
         embeddings.fill_character_types({token: token_id for token_id, token in enumerate("，一二3４abcdeあア가é")})
     if embeddings.lexicon is not None:
-        sets = torch.tensor([[1, 2, 3, 0, 1, 2], [0, 2, 3, 0, 1, 1]])
-        embeddings.lexicon.fill(build_trie(WORDS), torch.tensor([1, 2, 4, 5, 19, 20]), torch.tensor([1, 0] * 3), *sets)
+        embeddings.lexicon.fill(build_trie(WORDS), torch.tensor([1, 2, 4, 5, 19, 20]), torch.tensor([1, 0] * 3))
     for parameter in [*model.classifier.parameters(), *model.crf.parameters()]:
         nn.init.normal_(parameter, std=scale)
     return save_and_load(model) if reloaded else model

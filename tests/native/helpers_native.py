@@ -44,8 +44,7 @@ def make_tagger(tokenizer=None, dictionary=None, scheme="bioes", seed=0, **confi
     model.bilstm.embeddings.fill_character_types(tokenizer.get_vocab())
     if config.get("lexicon_embedding_size"):
         frequencies = torch.tensor([1, 3, 7, 40])
-        sets = torch.tensor([[1, 0, 2, 2], [0, 1, 1, 2]])
-        model.bilstm.embeddings.lexicon.fill(trie, frequencies, torch.ones_like(frequencies), *sets)
+        model.bilstm.embeddings.lexicon.fill(trie, frequencies, torch.ones_like(frequencies))
     if dictionary is not None:
         model.set_dictionary(dictionary, tokenizer)
     return model, tokenizer

@@ -24,7 +24,6 @@ FEATURES = {
     "bigrams": {"bigram_buckets": 7, "bigram_embedding_size": 3},
     "character types": {"character_type_embedding_size": 2},
     "lexicon": {"lexicon_embedding_size": 3, "lexicon_max_length": 3},
-    "lexicon labels": {"lexicon_embedding_size": 3, "lexicon_label_sets": 2},
     "gru": {"rnn_type": "gru"},
     "layers": {"num_hidden_layers": 3},
     "softmax": {"use_crf": False},
@@ -59,7 +58,6 @@ REFUSED = {
 }
 USED = {
     *("bigram_buckets", "character_type_embedding_size", "lexicon_embedding_size", "lexicon_max_length"),
-    "lexicon_label_sets",
     *("num_hidden_layers", "rnn_type", "merge_mode", "use_crf", "tagging_scheme", "white_space_token_id"),
     *("dictionary_nodes", "pad_token_id", "char_embedding_size", "char_encoder", "char_kernel_sizes"),
 }

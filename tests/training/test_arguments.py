@@ -49,13 +49,7 @@ def test_every_field_of_the_configuration_can_be_set():
     recipe = read_recipe(None, [])
     derived = {"vocab_size", "pad_token_id", "unk_token_id", "white_space_token_id"}
     derived |= {"tagset", "tag_meanings", "tag_mappings"}  # the recipe's `tagset` makes them
-    derived |= {
-        "lexicon_size",
-        "lexicon_label_sets",
-        "char_vocab_size",
-        "dictionary_nodes",
-        "dictionary_profiles",
-    }  # words make them
+    derived |= {"lexicon_size", "char_vocab_size", "dictionary_nodes", "dictionary_profiles"}  # words make them
     own = {name for name in BiLstmConfig.__annotations__ if name != "keys_to_ignore_at_inference"} - derived
     assert own <= set(vars(recipe.model))
 

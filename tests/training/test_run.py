@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -183,38 +182,6 @@ def test_every_task_of_the_sample_trains(recipe_file, tmp_path):
         expected = tokenizer.white_space_token_id if task == "segmentation" else None
         assert model.config.white_space_token_id == expected
         assert model.config.tagging_scheme == ("none" if task == "pos" else "bioes")
-
-
-def test_a_lexicon_knows_the_labels_of_its_words(recipe_file, tmp_path):
-    words = tmp_path / "words.txt"
-    words.write_text("龘龘\n公司\n", encoding="utf-8")
-    options = ["--lexicon_labels", "true", "--lexicon_file", str(words), "--output_dir", str(tmp_path)]
-    recipe = read_recipe(str(recipe_file), options)
-    rows = [["今", "公司 B-A"], ["公司 B-A"], ["公司 B-B"], ["北京 B-A"], ["北京 B-B"], ["天 B-B"], ["龘龘"]]
-    tokens, tags = [], []
-    for row in rows:
-        tagged = [(*item.split(), "O")[:2] for item in row]
-        tokens.append([token for word, _ in tagged for token in word])
-        tags.append(
-            [tag if not place else tag.replace("B-", "I-") for word, tag in tagged for place in range(len(word))]
-        )
-    data = Dataset.from_dict({"tokens": tokens, "tags": tags})
-    tokenizer, model = build(recipe, data)
-    lexicon = model.bilstm.embeddings.lexicon
-    assert model.config.lexicon_label_sets == int(lexicon.label_sets.max()) == 3
-
-    def sets(word):
-        ids = torch.tensor([tokenizer(word)["input_ids"]])
-        found = find_words(Trie(lexicon.keys, lexicon.frequencies), ids, torch.tensor([len(word)]))
-        (node,) = found.nodes[found.sizes == len(word)].tolist()
-        return int(lexicon.label_sets[node]), int(lexicon.held_out_label_sets[node])
-
-    only_a, only_b, both = 1, 2, 3
-    assert sets("公司") == (both, only_a)  # B is there once: where it is, no other sentence tells of it
-    assert sets("北京") == (both, 0)
-    assert sets("天") == (only_b, 0)
-    assert sets("龘龘") == (0, 0)  # of the list, which has no labels
-    assert build(read_recipe(str(recipe_file), options[2:]), data)[1].config.lexicon_label_sets == 0
 
 
 def test_a_lexicon_holds_the_words_of_the_data_and_of_a_list(recipe_file, tmp_path):
