@@ -19,6 +19,8 @@ from .partition import FORBIDDEN
 _STRIDE = 8
 _ROUNDING = 1e-6  # more than what rounding adds to the score of a path
 _LIKELIEST = 8  # states of a token among which the best path is looked for first
+_FEWER = 4  # so many times as many next, as long as those are so many times fewer than all
+_HOPE = 5.0  # logarithm of how much likelier than a path of likely states the best path may be
 # Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
 _SHARED_OUT = 2**18
 _LEAST_LOG = -1e9  # stands for log 0, so that differences of logarithms are finite
@@ -141,8 +143,8 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     """Find the best path of each row by what the sums tell: none of probability p visits a state of smaller posterior.
 
     So a path is the best one if it is likelier than every state that it does not visit. The path of the likeliest
-    states mostly is; otherwise the best path through the few likeliest states of each token may be, or else the one
-    through more of them.
+    states mostly is; otherwise the best path through the few likeliest states of each token may be. Of a long text no
+    path is likely: there, and where states are few, it is left to others to find the best one.
 
     Args:
         sums: Of the chains.
@@ -158,25 +160,32 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
     scores -= sums.total[rows]
     unsure = scores < math.log(0.5) + _ROUNDING  # the others have more than half of the probability
     rows, scores = rows[unsure], scores[unsure]
-    num_states, width = sums.posterior.shape[2], _LIKELIEST
+    num_states = sums.posterior.shape[2]
     if len(rows):
         posterior = _posterior_of(rows, sums)
         np.put_along_axis(posterior, paths[:, rows, None], 0.0, axis=2)
-        rows = rows[scores - _ROUNDING < _log(posterior.max(axis=(0, 2)))]
-    while len(rows):
-        width = min(width, num_states)
+        unsure = scores - _ROUNDING < _log(posterior.max(axis=(0, 2)))
+        rows, scores = rows[unsure], scores[unsure]
+    width = _LIKELIEST
+    while len(rows) and _FEWER * width <= num_states:
         posterior = _posterior_of(rows, sums)
-        least = max(0, num_states - width - 1)  # place of the likeliest state that is left out, if one is
+        least = num_states - width - 1  # place of the likeliest state that is left out
         states = np.argpartition(posterior, least, axis=2)[:, :, least:]  # (T, B, W + 1), that one first
-        found, margin = _best_paths_among(states[:, :, -width:], rows, sums, chain)
+        left_out = _log(np.take_along_axis(posterior, states[:, :, :1], 2).max(axis=(0, 2)))  # (B,)
+        # The best path has a better score than this one, if this one is legal, but hardly by so much.
+        hopeful = (scores < FORBIDDEN / 2) | (scores + _HOPE > left_out)
+        unknown[rows[~hopeful]] = True
+        rows, states, left_out = rows[hopeful], states[:, hopeful, 1:], left_out[hopeful]
+        if not len(rows):
+            break
+        found, margin = _best_paths_among(states, rows, sums, chain)
         paths[:, rows] = found
         unknown[rows] = margin < _ROUNDING
-        if width == num_states:
-            break
-        left_out = np.take_along_axis(posterior, states[:, :, :1], 2).max(axis=(0, 2))  # (B,)
         scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], chain) - sums.total[rows]
-        rows = rows[scores - _ROUNDING < _log(left_out)]
-        width *= 4
+        unsure = scores - _ROUNDING < left_out
+        rows, scores = rows[unsure], scores[unsure]
+        width *= _FEWER
+    unknown[rows] = True
     return paths, unknown
 
 

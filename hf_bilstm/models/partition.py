@@ -44,7 +44,7 @@ class Sums(NamedTuple):
     is_exact: bool
 
 
-def _is_exact(overlap: Tensor, total: Tensor) -> bool:
+def _is_exact(overlap: Tensor, total: Tensor, moves: Tensor) -> bool:
     """Tell whether nothing has overflowed, and nothing that counts has underflowed.
 
     The overlap is that of the states likely before a token with those likely from it on. What underflowed on either
@@ -53,7 +53,9 @@ def _is_exact(overlap: Tensor, total: Tensor) -> bool:
     """
     least, most = overlap.aminmax()
     # Comparisons are such that NaN counts as inexact.
-    return bool((least > torch.finfo(least.dtype).tiny ** (2 / 3)) & (most < torch.inf) & total.sum().isfinite())
+    # Moves that no path takes, those of single tokens, are in none of the sums and yet in the gradient.
+    is_finite = (total.sum() + moves.sum()).isfinite()
+    return bool((least > torch.finfo(least.dtype).tiny ** (2 / 3)) & (most < torch.inf) & is_finite)
 
 
 def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, lengths: Tensor) -> Sums:
@@ -100,7 +102,7 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     total = total + (torch.cat(norms, dim=1).log() * real[:, ::_STRIDE]).sum(dim=1)
     total = total + (at_last(up_to, lengths) * end.exp()).sum(dim=1).log()
     total = total.masked_fill(lengths == 0, 0.0)
-    return Sums(up_to, onwards, posterior, overlap, total, _is_exact(overlap, total))
+    return Sums(up_to, onwards, posterior, overlap, total, _is_exact(overlap, total, moves))
 
 
 class _ScaledPartition(torch.autograd.Function):

@@ -247,6 +247,31 @@ def test_any_gap_between_scores(scheme, scale, transition_scale, lengths, seed):
     assert torch.equal(logits.argmax(dim=2), crf.viterbi(emissions, lengths)[0])
 
 
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("num_types", [1, 9, 40])  # some states, and many
+def test_the_best_path_of_long_rows(num_types, scale):
+    labels = ["O", *(f"{prefix}-{number}" for number in range(num_types) for prefix in "BI")]
+    torch.manual_seed(0)
+    crf = LinearChainCrf(state_space(labels, "bioes"))
+    torch.nn.init.normal_(crf.transitions)
+    lengths = torch.tensor([300, 1, 70, 299])
+    emissions = scale * torch.randn(4, 300, len(crf.space.states))
+    # Maxima over all paths know nothing of what sums tell.
+    best = crf.max_marginals(emissions, lengths).argmax(dim=2)
+    real = torch.arange(300) < lengths[:, None]
+    assert torch.equal(crf.viterbi(emissions, lengths)[0], best.where(real, 0))
+
+
+def test_moves_beyond_all_numbers_that_no_path_takes():
+    crf = make_crf("bioes", scale=1.0, seed=0)
+    with torch.no_grad():
+        crf.transitions += 1000.0
+    emissions, lengths = make_batch(crf, [1], 1.0, 0)
+    values = crf.log_likelihood(emissions.requires_grad_(), lengths, emissions == emissions.max())
+    gradients = torch.autograd.grad(values.sum(), [emissions, *crf.parameters()], materialize_grads=True)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
 @pytest.mark.parametrize("gap", [50.0, 100.0, 1e3, 1e4])
 def test_forbidden_states_far_above_the_legal_ones(gap):
     crf = make_crf("bioes", learned=False)
