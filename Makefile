@@ -21,7 +21,7 @@ test-oldest: $(OLDEST)/.installed  ## models, checkpoints and the Hub on the old
 	$(OLDEST)/bin/python -m pytest tests/test_checkpoints.py tests/models/test_configuration.py \
 		tests/models/test_hostile_checkpoints.py tests/models/test_modeling.py tests/models/test_pipeline.py \
 		tests/hub/test_pull.py tests/hub/test_push.py \
-		-k "not accumulated_gradients and not travels and (models or checkpoint or same_answers or pushes or generic)"
+		-k "not accumulated_gradients and not travels and not processes and (models or checkpoint or same_answers or pushes or generic)"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
