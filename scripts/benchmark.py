@@ -508,17 +508,13 @@ def scaling(setting: Setting, flair: FlairPeer | None) -> list[Row]:
         setting.rounds,
         setting.characters,
     )
+    counts = [n for n in (1, 2, 4) if n <= os.cpu_count()]
     rows += race(
         "workers",
-        {
-            str(n): timed(lambda n=n: tagger(setting.texts * 2, num_workers=n))
-            for n in (1, 2, 4)
-            if n <= os.cpu_count()
-        },
+        {str(n): timed(lambda n=n: tagger(setting.texts * 2, num_workers=n)) for n in counts},
         setting.rounds,
         2 * setting.characters,
     )
-    counts = [n for n in (1, 2, 4) if n <= os.cpu_count()]
     rows += race(
         "processes",
         {str(n): timed(lambda n=n: tagger(setting.texts * 8, num_processes=n, num_workers=1)) for n in counts},

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
 from .recurrence import BidirectionalLayer, like_lengths, pick, reversal_index
-from .word_cache import WordCache, weights_version
+from .weights_version import weights_version
+from .word_cache import WordCache
 
 # Odd multipliers of a hash over characters (multiply and add modulo 2^64, as splitmix64 makes them).
 _GOLDEN, _MIX_A, _MIX_B = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB

@@ -144,7 +144,7 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
 
     So a path is the best one if it is likelier than every state that it does not visit. The path of the likeliest
     states mostly is; otherwise the best path through the few likeliest states of each token may be. Of a long text no
-    path is likely: there, and where states are few, it is left to others to find the best one.
+    path is likely: there, and where states are few, it is left to the caller to find the best one by maxima.
 
     Args:
         sums: Of the chains.

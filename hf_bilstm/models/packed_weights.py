@@ -1,6 +1,6 @@
 """Weights of an LSTM as the CPU's kernel reads them, laid out once; PyTorch lays them out anew at every call.
 
-For one short sentence that is nearly half of the time.
+For one short sentence that is much of the time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .word_cache import weights_version
+from .weights_version import weights_version
 
 _LSTM_MODE = 2  # the number that PyTorch's kernels know the cell by
 
@@ -62,8 +62,10 @@ class PackedWeights:
     def _pack(self, rnn: Any) -> list[Tensor] | None:
         """Give the weights for inputs and for states, laid out; None where their changes could not be told."""
         version, (known, packed) = weights_version(rnn), self._kept
-        if version is None or version == known:
-            return None if version is None else packed
+        if version is None:
+            return None
+        if version == known:
+            return packed
         packed = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
             rnn.weight_ih_l0.detach(), rnn.weight_hh_l0.detach(), rnn.hidden_size, False, True, False
         )

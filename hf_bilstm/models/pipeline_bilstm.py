@@ -214,7 +214,7 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _start_processes(self, count: int, dictionary: BoundDictionary | None) -> TaggerProcesses:
         """Give so many processes that know the dictionary; the last ones are kept."""
-        if self._processes is None or not self._processes.serve(self, count, dictionary):
+        if self._processes is None or not self._processes.matches(self, count, dictionary):
             if self._processes is not None:
                 self._processes.close()
             self._processes = None  # if the next line fails

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .pipeline_options import TaggingOptions
-from .word_cache import weights_version
+from .weights_version import weights_version
 
 _tagger: Any = None  # in such a process, its pipeline
 _dictionary: Any = None  # and the dictionary bound to its model
@@ -35,8 +35,8 @@ class TaggerProcesses:
         self._dictionary = dictionary
         self._version = weights_version(tagger.model)
         self._is_broken = False
-        # As a file: PyTorch would move the weights to memory that is shared, under the feet of what looks at them, and
-        # Python waits for ever to pass much on to a process that has died.
+        # As a file, in a folder that nobody else can write to: PyTorch would move the weights to memory that is
+        # shared, under the feet of what looks at them, and Python waits for ever to hand much to a process that died.
         self._folder = tempfile.TemporaryDirectory(prefix="hf-bilstm-")
         copy = Path(self._folder.name, "tagger.pickle")
         copy.write_bytes(pickle.dumps((tagger, dictionary)))
@@ -44,7 +44,7 @@ class TaggerProcesses:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, context, initializer=_take, initargs=(copy,))
 
-    def serve(self, tagger: Any, count: int, dictionary: Any) -> bool:
+    def matches(self, tagger: Any, count: int, dictionary: Any) -> bool:
         """Tell whether they are as others made now would be.
 
         Args:
@@ -53,10 +53,11 @@ class TaggerProcesses:
             dictionary: What they must know, None if nothing.
 
         Returns:
-            False if there are others, they know another dictionary, the weights have changed or one has died.
+            False if there are others, they know another dictionary, the model has changed, or may
+            have, or one of them has died.
         """
         knows = dictionary is None or dictionary is self._dictionary
-        is_current = self._version == weights_version(tagger.model)
+        is_current = self._version is not None and self._version == weights_version(tagger.model)
         return self._count == count and knows and is_current and not self._is_broken
 
     def tag(self, batches: list[list[Any]], options: TaggingOptions) -> Iterator[list[Any]]:

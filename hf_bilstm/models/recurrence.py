@@ -152,8 +152,8 @@ def run_by_length(
 def drop(values: Tensor, rate: float) -> Tensor:
     """Set elements to zero at random, and scale the others up so that the mean stays.
 
-    On a CPU each draw of 64 bits serves four elements, where PyTorch's own dropout draws for each one: four times as
-    fast, and the rate is a multiple of 1/65536.
+    On a CPU each draw of 64 bits serves four elements, where PyTorch's own dropout draws for each one, so that
+    the rate is a multiple of 1/65536.
 
     Args:
         values: Of any shape.

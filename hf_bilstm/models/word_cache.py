@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _PLACE_BITS = 15
 # Threads that tag side by side share a model, and with it the cache.
@@ -72,18 +72,3 @@ class WordCache:
             kept = owners[places] == numbers  # of words that share a place, the same one in both tables
             self._words[places[kept]] = words[kept]
             self._vectors[places[kept]] = vectors[kept]
-
-
-def weights_version(module: nn.Module) -> Any:
-    """Tell the present weights of a module from any others.
-
-    Args:
-        module: A module.
-
-    Returns:
-        Something that is equal as long as no weight is written to or replaced; None if that cannot be told.
-    """
-    weights = list(module.parameters())
-    if any(weight.is_inference() for weight in weights):
-        return None
-    return [(weight.data_ptr(), weight.dtype, weight._version) for weight in weights]

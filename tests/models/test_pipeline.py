@@ -265,12 +265,21 @@ def test_processes_give_what_one_process_does(tagger, sample):
     assert changed != tagger(texts)
     processes = TaggerProcesses(tagger, 2, None)
     assert list(processes.tag([["天"]], TaggingOptions())) == [tagger(["天"])]
-    assert processes.serve(tagger, 2, None)
+    assert processes.matches(tagger, 2, None)
     os.kill(next(iter(processes._pool._processes)), signal.SIGKILL)
     with pytest.raises(RuntimeError, match=r"num_processes: a process did not start, or was killed"):
         list(processes.tag([["天"]] * 9, TaggingOptions()))
-    assert not processes.serve(tagger, 2, None)
+    assert not processes.matches(tagger, 2, None)
     tagger._processes.close()
+
+
+def test_processes_are_for_the_model_as_it_was():
+    tagger = build(scheme="bioes")
+    processes = TaggerProcesses(tagger, 2, None)
+    assert processes.matches(tagger, 2, None)
+    assert not processes.matches(tagger, 3, None)
+    tagger.model.set_dictionary(UserDictionary(["ab"]), tagger.tokenizer)
+    assert not processes.matches(tagger, 2, None)
 
 
 def rounded(found):
