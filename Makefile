@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OLDEST := .venv-oldest
+# Packages are compiled as they are imported, and once: most of their files never are.
+PIP_INSTALL := -m pip install --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-oldest lint format clean
 
@@ -37,12 +40,12 @@ clean:
 
 $(INSTALLED): pyproject.toml native/pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./native --editable ".[dev]"
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ./native --editable ".[dev]"
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable . \
+	$(OLDEST)/bin/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable . \
 		hypothesis pytest pytest-timeout pytorch-crf
 	touch $@
 

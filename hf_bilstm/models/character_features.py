@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
 from .recurrence import BidirectionalLayer, like_lengths, pick, reversal_index
-from .weights_version import weights_version
+from .weights_version import module_version
 from .word_cache import WordCache
 
 # Odd multipliers of a hash over characters (multiply and add modulo 2^64, as splitmix64 makes them).
@@ -184,7 +184,7 @@ class CharacterFeatures(nn.Module):
         return torch.cat(vectors).index_select(0, torch.argsort(order))
 
     def _encode_distinct(self, words: Tensor, codes: Tensor) -> Tensor:
-        version = weights_version(self)
+        version = module_version(self)
         changes = self.training or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or version is None
         if changes or words.device.type != "cpu":
             width = max(1, int((words != PADDING_ID).any(dim=0).sum()))

@@ -238,7 +238,7 @@ class LinearChainCrf(nn.Module):
         if emissions.numel() == 0:
             return lengths.new_zeros(emissions.shape[:2]), None
         sums = self._sum(emissions, lengths)
-        found, unknown = best_paths(sums, self._chain())
+        found, unknown = best_paths(sums)
         paths = np.where(sums.real, found, 0).T
         rows = np.flatnonzero(unknown)
         if len(rows):
@@ -327,6 +327,5 @@ class LinearChainCrf(nn.Module):
             self._check(emissions, lengths)
             sums = self._sum(emissions, lengths)
         begins = np.array(self.space.starts)
-        return torch.from_numpy(
-            span_log_probabilities(sums, self._chain(), paths.cpu().numpy(), spans.cpu().numpy(), begins)
-        )
+        found = span_log_probabilities(sums, paths.cpu().numpy(), spans.cpu().numpy(), begins)
+        return torch.from_numpy(found)

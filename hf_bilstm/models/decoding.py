@@ -8,7 +8,7 @@ Letters in shape comments: B rows, T tokens, S states, K paths of a row, W state
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ _FEWER = 4  # so many times as many next, as long as those are so many times few
 _HOPE = 5.0  # logarithm of how much likelier than a path of likely states the best path may be
 # Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
 _SHARED_OUT = 2**18
+_FEW_STATES = 64  # up to which two small products cost more than one that is half zeros
 _LEAST_LOG = -1e9  # stands for log 0, so that differences of logarithms are finite
 
 
@@ -33,6 +34,7 @@ class Chain(NamedTuple):
     transitions: np.ndarray
     end: np.ndarray
     moves: np.ndarray  # (2, S, S) exponentiated transitions, and their transpose
+    both_moves: np.ndarray | None  # (2S, 2S) the same on the diagonal, where states are few
     edges: np.ndarray  # (2, 1, S) exponentiated starts, and ends
 
 
@@ -40,13 +42,18 @@ class Chain(NamedTuple):
 def make_chain(start: np.ndarray, transitions: np.ndarray, end: np.ndarray) -> Chain:
     """Prepare the scores of a chain, forbidden ones at `FORBIDDEN`."""
     moves = np.exp(np.stack((transitions, transitions.T)))
-    return Chain(start, transitions, end, moves, np.exp(np.stack((start, end)))[:, None])
+    both_moves = None
+    if len(start) <= _FEW_STATES:
+        zeros = np.zeros_like(transitions)
+        both_moves = np.block([[moves[0], zeros], [zeros, moves[1]]])
+    return Chain(start, transitions, end, moves, both_moves, np.exp(np.stack((start, end)))[:, None])
 
 
 class PathSums(NamedTuple):
     """Sums over the paths of a batch of chains, in probability, those of a token up to a constant of that token.
 
     Attributes:
+        chain: What they are of, beside the emissions.
         emissions: (T, B, S) what they are of.
         lengths: (B,) real tokens of each row.
         real: (T, B) bool, where there is a token.
@@ -57,6 +64,7 @@ class PathSums(NamedTuple):
         is_exact: (B,) bool, whether nothing that counts has underflowed.
     """
 
+    chain: Chain
     emissions: np.ndarray
     lengths: np.ndarray
     real: np.ndarray
@@ -96,24 +104,31 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     arrived[0] = chain.edges
     reached = np.empty_like(steps)  # with it
     norms = []
+    multiply = np.multiply
     smallest_number = np.finfo(np.float64).tiny
-    multiply, moves = np.multiply, chain.moves
-    matmul = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
-    for position, (before, step, current, after) in enumerate(zip(arrived, steps, reached, arrived[1:], strict=False)):
+    moves: np.ndarray = chain.moves
+    left: np.ndarray = reached
+    right: np.ndarray = arrived[1:]
+    matmul: Any = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
+    if num_rows == 1 and chain.both_moves is not None:
+        matmul, moves = np.dot, chain.both_moves  # one product for both directions
+        left, right = reached.reshape(num_tokens, -1), arrived[1:].reshape(num_tokens, -1)
+    in_turn = enumerate(zip(arrived, steps, reached, left, right, strict=False))
+    for position, (before, step, current, factors, product) in in_turn:
         multiply(before, step, out=current)
         if position % _STRIDE == 0:
-            norm = current.sum(axis=2, keepdims=True).clip(smallest_number)  # (2, B, 1)
+            norm = np.maximum(current.sum(axis=2, keepdims=True), smallest_number)  # (2, B, 1)
             current /= norm
             norms.append(norm[0, :, 0])
-        matmul(current, moves, out=after)
+        matmul(factors, moves, out=product)
     onwards = reached[:, 1][reversal, rows]
     posterior = arrived[:-1, 0] * onwards
     overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
-    last = reached[(lengths - 1).clip(0), 0, rows]  # (B, S)
+    last = reached[np.maximum(lengths - 1, 0), 0, rows]  # (B, S)
     total = (peaks[:, :, 0] * real).sum(axis=0) + (np.log(norms) * real[::_STRIDE]).sum(axis=0)
     total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
     is_exact = (overlap.min(axis=0) > smallest_number ** (2 / 3)) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
-    return PathSums(by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
+    return PathSums(chain, by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
 
 
 def _matmul_in_torch(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
@@ -127,19 +142,19 @@ def score_paths(paths: np.ndarray, emissions: np.ndarray, real: np.ndarray, chai
     Args:
         paths: (T, B) states, any at padding.
         emissions: (T, B, S).
-        real: (T, B) bool, where there is a token; every row has one.
+        real: (T, B) bool, where there is a token; the score of a row without one is arbitrary.
         chain: The other scores.
 
     Returns:
         (B,) scores.
     """
-    rows = np.arange(paths.shape[1])
-    emitted = np.where(real, np.take_along_axis(emissions, paths[:, :, None], 2)[:, :, 0], 0.0).sum(axis=0)
+    positions, rows = np.arange(paths.shape[0])[:, None], np.arange(paths.shape[1])
+    emitted = np.where(real, emissions[positions, rows, paths], 0.0).sum(axis=0)
     moved = (chain.transitions[paths[:-1], paths[1:]] * real[1:]).sum(axis=0)
     return emitted + moved + chain.start[paths[0]] + chain.end[paths[real.sum(axis=0) - 1, rows]]
 
 
-def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
+def best_paths(sums: PathSums) -> tuple[np.ndarray, np.ndarray]:
     """Find the best path of each row by what the sums tell: none of probability p visits a state of smaller posterior.
 
     So a path is the best one if it is likelier than every state that it does not visit. The path of the likeliest
@@ -148,18 +163,16 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         sums: Of the chains.
-        chain: The other scores.
 
     Returns:
         (T, B) states, arbitrary at padding, and (B,) bool: rows where the best path is not known to be the only best.
     """
     paths = sums.posterior.argmax(axis=2)
     unknown = ~sums.is_exact
-    rows = np.flatnonzero((sums.lengths > 0) & sums.is_exact)
-    scores = score_paths(paths[:, rows], sums.emissions[:, rows], sums.real[:, rows], chain)
-    scores -= sums.total[rows]
-    unsure = scores < math.log(0.5) + _ROUNDING  # the others have more than half of the probability
-    rows, scores = rows[unsure], scores[unsure]
+    scores = score_paths(paths, sums.emissions, sums.real, sums.chain) - sums.total
+    # Of these the others have more than half of the probability.
+    rows = np.flatnonzero((scores < math.log(0.5) + _ROUNDING) & sums.is_exact & (sums.lengths > 0))
+    scores = scores[rows]
     num_states = sums.posterior.shape[2]
     if len(rows):
         posterior = _posterior_of(rows, sums)
@@ -178,10 +191,10 @@ def best_paths(sums: PathSums, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
         rows, states, left_out = rows[hopeful], states[:, hopeful, 1:], left_out[hopeful]
         if not len(rows):
             break
-        found, margin = _best_paths_among(states, rows, sums, chain)
+        found, margin = _best_paths_among(states, rows, sums)
         paths[:, rows] = found
         unknown[rows] = margin < _ROUNDING
-        scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], chain) - sums.total[rows]
+        scores = score_paths(found, sums.emissions[:, rows], sums.real[:, rows], sums.chain) - sums.total[rows]
         unsure = scores - _ROUNDING < left_out
         rows, scores = rows[unsure], scores[unsure]
         width *= _FEWER
@@ -200,14 +213,13 @@ def _log(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
 
 
-def _best_paths_among(
-    states: np.ndarray, rows: np.ndarray, sums: PathSums, chain: Chain
-) -> tuple[np.ndarray, np.ndarray]:
+def _best_paths_among(states: np.ndarray, rows: np.ndarray, sums: PathSums) -> tuple[np.ndarray, np.ndarray]:
     """Best path of some rows that visits none but some states (T, B, W) of each token (Viterbi 1967).
 
     Gives the paths (T, B), and by how much at least each is better than any other (B,).
     """
-    emitted = np.take_along_axis(sums.emissions[:, rows], states, 2)  # (T, B, W)
+    chain, positions = sums.chain, np.arange(len(states))[:, None]
+    emitted = sums.emissions[positions[:, :, None], rows[:, None], states]  # (T, B, W)
     moved = chain.transitions[states[:-1, :, :, None], states[1:, :, None, :]]  # (T - 1, B, W from, W to)
     reached = np.empty_like(emitted)
     reached[0] = chain.start[states[0]] + emitted[0]
@@ -223,16 +235,14 @@ def _best_paths_among(
         places[position] = place
     ways = closing[last, columns][None]  # (1, B, W)
     if len(origins):
-        from_before = reached[:-1] + np.take_along_axis(moved, places[1:, :, None, None], 3)[..., 0]  # (T - 1, B, W)
+        from_before = reached[:-1] + moved[positions[:-1], columns, :, places[1:]]  # (T - 1, B, W)
         ways = np.concatenate((ways, np.where(sums.real[1:, rows, None], from_before, ways)))
     second, first = np.partition(ways, -2, axis=2)[:, :, -2:].transpose(2, 0, 1)
-    return np.take_along_axis(states, places[:, :, None], 2)[:, :, 0], (first - second).min(axis=0)
+    return states[positions, columns, places], (first - second).min(axis=0)
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # the logarithms of 0, and of what is not exact and replaced
-def span_log_probabilities(
-    sums: PathSums, chain: Chain, paths: np.ndarray, spans: np.ndarray, begins: np.ndarray
-) -> np.ndarray:
+def span_log_probabilities(sums: PathSums, paths: np.ndarray, spans: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
 
     It is the posterior of the first state, times that of each further state given the one before it, times that of a
@@ -240,7 +250,6 @@ def span_log_probabilities(
 
     Args:
         sums: Of the chains.
-        chain: The other scores.
         paths: (B, K, T) states of K legal paths a row.
         spans: (N, 4) row, place among the row's paths, first token, token after the last.
         begins: (S,) bool, whether a state is the first of a span, or of no span.
@@ -249,12 +258,13 @@ def span_log_probabilities(
         (N,), at most 0.
     """
     rows, ranks, starts, ends = spans.T
-    num_tokens = len(sums.emissions)
+    chain, num_tokens = sums.chain, len(sums.emissions)
     steps = paths.transpose(2, 0, 1)  # (T, B, K)
-    last = ends.clip(max=num_tokens - 1)
+    last = np.minimum(ends, num_tokens - 1)
     first_states = paths[rows, ranks, starts]
     posterior = np.log(sums.posterior[starts, rows, first_states] / sums.overlap[starts, rows])
-    onwards = np.log(np.take_along_axis(sums.onwards, steps, 2))  # (T, B, K)
+    positions, of_rows = np.arange(num_tokens)[:, None, None], np.arange(len(paths))[:, None]
+    onwards = np.log(sums.onwards[positions, of_rows, steps])  # (T, B, K)
     after = np.log((chain.moves[0][steps[:-1]] * sums.onwards[1:, :, None]).sum(axis=3))  # (T - 1, B, K)
     following = np.log(sums.onwards[last, rows])  # (N, S)
     inexact = np.flatnonzero(~sums.is_exact)

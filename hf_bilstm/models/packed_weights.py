@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .weights_version import weights_version
 
+_CAN_PACK = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
 _LSTM_MODE = 2  # the number that PyTorch's kernels know the cell by
 
 
@@ -61,13 +62,14 @@ class PackedWeights:
 
     def _pack(self, rnn: Any) -> list[Tensor] | None:
         """Give the weights for inputs and for states, laid out; None where their changes could not be told."""
-        version, (known, packed) = weights_version(rnn), self._kept
+        weights = rnn.weight_ih_l0, rnn.weight_hh_l0
+        version, (known, packed) = weights_version(weights), self._kept
         if version is None:
             return None
         if version == known:
             return packed
         packed = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
-            rnn.weight_ih_l0.detach(), rnn.weight_hh_l0.detach(), rnn.hidden_size, False, True, False
+            *(weight.detach() for weight in weights), rnn.hidden_size, False, True, False
         )
         self._kept = version, packed
         return packed
@@ -76,11 +78,11 @@ class PackedWeights:
 def _is_for_the_kernel(rnn: nn.Module, values: Tensor) -> bool:
     """Tell whether PyTorch would run just this kernel."""
     return (
-        type(rnn) is nn.LSTM
+        _CAN_PACK
+        and type(rnn) is nn.LSTM
         and not (torch.is_grad_enabled() or rnn._forward_hooks or rnn._forward_pre_hooks)
         and values.device.type == "cpu"
         and values.dtype == rnn.weight_ih_l0.dtype == torch.float32
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
         and bool(torch.backends.mkldnn.enabled)
-        and hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
     )

@@ -18,10 +18,10 @@ from transformers import TokenClassificationPipeline
 
 from .characters import CharacterTable
 from .dictionary import BoundDictionary, UserDictionary, bind_dictionary
+from .pipeline_batches import part_batches, read_windows
 from .pipeline_options import TaggingOptions, check_options, combine_options, is_count
 from .pipeline_processes import TaggerProcesses
 from .pipeline_results import Row, Spans, find_spans, write_results
-from .recurrence import like_lengths
 from .tagging_schemes import OUTSIDE, split_tag
 from .word_lists import fold_text
 
@@ -29,13 +29,7 @@ TASK = "bilstm-tagging"
 # What a saved tagger's configuration says of this file, for `pipeline(model=..., trust_remote_code=True)`.
 CUSTOM_PIPELINES = {TASK: {"impl": "pipeline_bilstm.TaggingPipeline", "pt": ["AutoModelForTokenClassification"]}}
 _BATCH_SIZE = 128
-# Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
-_TOKEN_BUDGET = 16_384
-# What a step over a batch costs beside its rows, in rows; measured with 200 units on a CPU.
-_STEP_COST = 8
-# Inputs are read ahead up to so many batches a worker or so many characters, and sorted by length among themselves.
-_WINDOW_BATCHES = 8
-_WINDOW_CHARACTERS = 1_000_000
+_WINDOW_BATCHES = 8  # batches a worker that inputs are read ahead
 # Batches of texts in, the results of each out.
 _TagBatches = Callable[[list[list[Any]]], Iterable[list[Any]]]
 # Threads whose steps are many and small wait for each other at every one of them: so they take turns with these, and
@@ -103,7 +97,9 @@ class TaggingPipeline(TokenClassificationPipeline):
         """Lay the options of a call over those of the pipeline."""
         config: Any = self.model.config
         options = combine_options({**self._postprocess_params, **given}, config)
-        return replace(options, dictionary=options.dictionary and self._bind(options.dictionary))
+        if options.dictionary is None:
+            return options
+        return replace(options, dictionary=self._bind(options.dictionary))
 
     def _bind(self, dictionary: UserDictionary) -> BoundDictionary:
         """Make a dictionary ready for the model; the last one is kept."""
@@ -189,12 +185,12 @@ class TaggingPipeline(TokenClassificationPipeline):
     ) -> Iterator[Any]:
         """Tag the inputs, one window of them after the other."""
         if num_processes > 1:
-            windows = self._windows(inputs, options, _WINDOW_BATCHES * num_processes * batch_size)
+            windows = read_windows(inputs, options.is_split_into_words, _WINDOW_BATCHES * num_processes * batch_size)
             processes = self._start_processes(num_processes, options.dictionary)
             for window in windows:
                 yield from self._tag_window(window, batch_size, lambda batches: processes.tag(batches, options))
             return
-        windows = self._windows(inputs, options, _WINDOW_BATCHES * num_workers * batch_size)
+        windows = read_windows(inputs, options.is_split_into_words, _WINDOW_BATCHES * num_workers * batch_size)
 
         def tag(batch: list[Any]) -> list[Any]:
             return self._tag_batch(batch, options)
@@ -225,32 +221,8 @@ class TaggingPipeline(TokenClassificationPipeline):
         """Leave the processes out of copies: each of them gets one."""
         return {**self.__dict__, "_processes": None}
 
-    def _windows(self, inputs: Iterable[Any], options: TaggingOptions, most: int) -> Iterator[list[Any]]:
-        """Check the inputs, and part them into windows of so many at most."""
-        window: list[Any] = []
-        characters = 0
-        for position, item in enumerate(inputs):
-            if options.is_split_into_words:
-                if not isinstance(item, (list, tuple)) or not all(isinstance(token, str) for token in item):
-                    raise ValueError(
-                        f"inputs[{position}] is {item!r:.80}: is_split_into_words=True takes lists of strings, the "
-                        f"tokens of a text."
-                    )
-            elif not isinstance(item, str):
-                raise ValueError(
-                    f"inputs[{position}] is {item!r:.80}: it takes a string; for lists of tokens say "
-                    f"is_split_into_words=True."
-                )
-            window.append(item)
-            characters += sum(map(len, item)) if options.is_split_into_words else len(item)
-            if len(window) >= most or characters >= _WINDOW_CHARACTERS:
-                yield window
-                window, characters = [], 0
-        if window:
-            yield window
-
     def _tag_window(self, window: list[Any], batch_size: int, tag_batches: _TagBatches) -> list[Any]:
-        batches = list(_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
+        batches = list(part_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
         was_training = self.model.training
         if was_training:
             self.model.eval()  # a model fresh from its training would still drop units
@@ -312,17 +284,18 @@ class TaggingPipeline(TokenClassificationPipeline):
     def _tag_batch(self, items: list[Any], options: TaggingOptions) -> list[Any]:
         """Tag texts together, and write down what the options ask for."""
         rows = self._tokenize(items, options)
+        lengths = np.array([len(row.ids) for row in rows])
+        real = np.arange(lengths.max()) < lengths[:, None]  # (B, T), where there are tokens
         with torch.inference_mode():
-            lengths, emissions = self._emit(rows, options)
+            emitted = self._emit(rows, real, options)
             with _TURN:
-                taggings = self._decode(rows, lengths, emissions, options)
+                taggings = self._decode(rows, real, *emitted, options)
                 # White space that is a token is in a word only where a dictionary says so.
                 return write_results(rows, taggings, options, self.model.config.white_space_token_id is None)
 
-    def _emit(self, rows: list[Row], options: TaggingOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    def _emit(self, rows: list[Row], real: np.ndarray, options: TaggingOptions) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the model over rows: their lengths (B,) and the states' scores (B, T, S)."""
         model: Any = self.model
-        real = _are_real(rows)
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
         mask = torch.from_numpy(real).to(self.device)
@@ -340,7 +313,12 @@ class TaggingPipeline(TokenClassificationPipeline):
         return compaction.lengths, emissions
 
     def _decode(
-        self, rows: list[Row], lengths: torch.Tensor, emissions: torch.Tensor, options: TaggingOptions
+        self,
+        rows: list[Row],
+        real: np.ndarray,
+        lengths: torch.Tensor,
+        emissions: torch.Tensor,
+        options: TaggingOptions,
     ) -> list[list[tuple[float, Spans]]]:
         """Find each row's taggings, best first: the probability and the spans of each."""
         model: Any = self.model
@@ -359,7 +337,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
-        spans = find_spans(path_states, _are_real(rows)[:, None], np.array(space.starts), np.array(wanted))
+        spans = find_spans(path_states, real[:, None], np.array(space.starts), np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
             on_device = torch.from_numpy(spans).to(self.device)
@@ -369,10 +347,10 @@ class TaggingPipeline(TokenClassificationPipeline):
             spans, scores = spans[kept], scores[kept]
 
         place, rank, first, end = spans.T
-        kinds = states if plain else [split_tag(label)[1] for label in states]
+        found_states = path_states[place, rank, first].tolist()
+        kinds = {state: states[state] if plain else split_tag(states[state])[1] for state in set(found_states)}
         mapping = (model.config.tag_mappings or {}).get(options.tagset, {})
-        kinds = [mapping.get(kind, kind) for kind in kinds]
-        found_labels = [kinds[state] for state in path_states[place, rank, first].tolist()]
+        found_labels = [mapping.get(kinds[state], kinds[state]) for state in found_states]
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
@@ -400,24 +378,6 @@ class TaggingPipeline(TokenClassificationPipeline):
             if text not in ids:
                 ids[text] = dictionary.new_ids.get(fold_text(text, self.tokenizer), unknown)
             input_ids[place, token] = ids[text]
-
-
-def _batches(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
-    """Part rows, named by their places, into batches of about equal lengths, the longest first."""
-    # From long to short, so that workers end together.
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    for first, end in like_lengths([lengths[place] for place in order], _STEP_COST):
-        most = min(batch_size, max(1, _TOKEN_BUDGET // max(1, lengths[order[first]])))
-        num_batches = -(-(end - first) // most)
-        for number in range(num_batches):  # of about equal size
-            start, stop = (first + (end - first) * n // num_batches for n in (number, number + 1))
-            yield order[start:stop]
-
-
-def _are_real(rows: list[Row]) -> np.ndarray:
-    """Where there are tokens: (B, T) bool."""
-    lengths = np.array([len(row.ids) for row in rows])
-    return np.arange(lengths.max()) < lengths[:, None]
 
 
 __all__ = ["TaggingPipeline"]

@@ -96,10 +96,11 @@ def combine_options(options: dict[str, Any], config: BiLstmConfig) -> TaggingOpt
             f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
             f"it every token comes with its label."
         )
-    known = [name for name in (config.tagset, *(config.tag_mappings or {})) if name]
-    if combined.tagset is not None and combined.tagset not in known:
-        raise ValueError(
-            f"tagset={combined.tagset!r}: this model can give its tags in {known}. A model learns of tag sets in "
-            f"training, by `tagset` in its recipe."
-        )
+    if combined.tagset is not None:
+        known = [name for name in (config.tagset, *(config.tag_mappings or {})) if name]
+        if combined.tagset not in known:
+            raise ValueError(
+                f"tagset={combined.tagset!r}: this model can give its tags in {known}. A model learns of tag sets in "
+                f"training, by `tagset` in its recipe."
+            )
     return combined

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .pipeline_options import TaggingOptions
-from .weights_version import weights_version
+from .weights_version import module_version
 
 _tagger: Any = None  # in such a process, its pipeline
 _dictionary: Any = None  # and the dictionary bound to its model
@@ -33,7 +33,7 @@ class TaggerProcesses:
     def __init__(self, tagger: Any, count: int, dictionary: Any) -> None:
         self._count = count
         self._dictionary = dictionary
-        self._version = weights_version(tagger.model)
+        self._version = module_version(tagger.model)
         self._is_broken = False
         # As a file, in a folder that nobody else can write to: PyTorch would move the weights to memory that is
         # shared, under the feet of what looks at them, and Python waits for ever to hand much to a process that died.
@@ -57,7 +57,7 @@ class TaggerProcesses:
             have, or one of them has died.
         """
         knows = dictionary is None or dictionary is self._dictionary
-        is_current = self._version is not None and self._version == weights_version(tagger.model)
+        is_current = self._version is not None and self._version == module_version(tagger.model)
         return self._count == count and knows and is_current and not self._is_broken
 
     def tag(self, batches: list[list[Any]], options: TaggingOptions) -> Iterator[list[Any]]:

@@ -63,8 +63,8 @@ def find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: 
     places = np.flatnonzero(boundary)
     is_first = is_first.ravel()[places]
     rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)
-    sizes = np.diff(places, append=0)[is_first]
-    return np.stack((rows, ranks, first, first + sizes), axis=1)
+    sizes = (places[1:] - places[:-1])[is_first[:-1]]  # no span begins at the last boundary
+    return np.array((rows, ranks, first, first + sizes)).T
 
 
 def write_results(

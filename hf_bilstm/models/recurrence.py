@@ -87,6 +87,27 @@ def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
     return torch.where(mirrored >= 0, mirrored, positions)
 
 
+def find_reversal(lengths: Tensor, num_tokens: int) -> Tensor | None:
+    """Find how to reverse rows, as `reverse` takes it.
+
+    Args:
+        lengths: (B,) real tokens of each right-padded row, at least one row.
+        num_tokens: T.
+
+    Returns:
+        (B, T) of `reversal_index`, or None where rows are known to have no padding.
+    """
+    is_eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+    if is_eager and lengths.device.type == "cpu" and int(lengths.min()) == num_tokens:
+        return None
+    return reversal_index(lengths, num_tokens)
+
+
+def reverse(values: Tensor, reversal: Tensor | None) -> Tensor:
+    """Reverse each row of (B, T, D) within its own length, by what `find_reversal` gave."""
+    return values.flip(1) if reversal is None else pick(values, reversal)
+
+
 def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
     """Part rows that fall in length into groups, such that running the groups one by one costs least.
 
@@ -214,19 +235,19 @@ class BidirectionalLayer(nn.Module):
         self._packed = PackedWeights(), PackedWeights()
         self.merge_mode = merge_mode
 
-    def forward(self, values: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, values: Tensor, reversal: Tensor | None) -> tuple[Tensor, Tensor]:
         """Run both directions over right-padded rows.
 
         Args:
             values: (B, T, D).
-            reversal: (B, T) of `reversal_index`.
+            reversal: What `find_reversal` gives.
 
         Returns:
             What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
             token. What stands at padding is arbitrary.
         """
         forward = self._packed[0].run(self.forward_rnn, values)
-        return forward, self._packed[1].run(self.backward_rnn, pick(values, reversal))
+        return forward, self._packed[1].run(self.backward_rnn, reverse(values, reversal))
 
     def merge(self, forward: Tensor, backward: Tensor) -> Tensor:
         """Merge what the directions say of the same tokens.
@@ -305,12 +326,12 @@ class BiRecurrentEncoder(nn.Module):
         ends = self.layers[-1].merge(*(pick(of_direction, last) for of_direction in said))  # type: ignore[operator]
         return outputs, self.dropout(ends)[:, 0]
 
-    def read(self, values: Tensor, reversal: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, values: Tensor, reversal: Tensor | None) -> tuple[Tensor, Tensor]:
         """Run the first layer, each direction for itself.
 
         Args:
             values: (B, T, D), right-padded.
-            reversal: (B, T) of `reversal_index`.
+            reversal: What `find_reversal` gives.
 
         Returns:
             What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
@@ -327,10 +348,10 @@ class BiRecurrentEncoder(nn.Module):
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             nothing = values.new_zeros(*values.shape[:2], self.output_size)
             return [nothing for _ in self.layers], (nothing, nothing)
-        reversal = reversal_index(lengths, values.shape[1])
+        reversal = find_reversal(lengths, values.shape[1])
         outputs = []
         for layer in self.layers:
             said = layer(values, reversal)
-            values = self.dropout(layer.merge(said[0], pick(said[1], reversal)))  # type: ignore[operator]
+            values = self.dropout(layer.merge(said[0], reverse(said[1], reversal)))  # type: ignore[operator]
             outputs.append(values)
         return outputs, said
