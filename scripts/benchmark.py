@@ -46,6 +46,7 @@ from hf_bilstm.training.splits import require_split
 from hf_bilstm.training.trainer import TaggerTrainer
 
 EMBEDDING_SIZE, HIDDEN_SIZE, BATCH_SIZE = 100, 200, 16
+TEST_COPIES = 4  # the test texts so many times, that what begins and ends a call weighs little
 WORD_FEATURES = {"char_embedding_size": 30, "char_hidden_size": 100}
 FLAIR = ["torch==2.13.0", "flair==0.15.1", "transformers<5"]
 Row = dict[str, Any]
@@ -170,7 +171,8 @@ class Setting:
         label2id = self.model.config.label2id
         self.train = encode_dataset(self.train_data, self.tokenizer, label2id)
         self.train_some = self.train.select(range(min(1000, len(self.train))))
-        self.texts = [(" " if self.has_words else "").join(tokens) for tokens in self.test_data["tokens"]]
+        self.test_tokens = TEST_COPIES * self.test_data["tokens"][:]
+        self.texts = [(" " if self.has_words else "").join(tokens) for tokens in self.test_tokens]
         self.characters = sum(map(len, self.texts))
         states = self.model.crf.space.states
         self.states = {state: number for number, state in enumerate(states)}
@@ -266,7 +268,7 @@ class FlairPeer:
             "characters": setting.has_words,
             "batches": [rows(setting.train_data.select(places)) for places in setting.batch_places],
             "train": rows(setting.train_data.select(range(len(setting.train_some)))),
-            "test": setting.test_data["tokens"][:],
+            "test": setting.test_tokens,
             "single": [text.split() if setting.has_words else list(text) for text in singles(setting)],
         }
         file = setting.folder / "flair.json"
@@ -440,7 +442,7 @@ def words(setting: Setting, flair: FlairPeer | None) -> list[Row]:
     """A tagger of words that looks into their characters, beside the same without, and Flair's with characters."""
     if not setting.has_words:
         return []
-    given = setting.test_data["tokens"][:]
+    given = setting.test_tokens
     plain = setting.new_model(char_embedding_size=0)
     plain.load_state_dict(
         {
@@ -511,17 +513,17 @@ def scaling(setting: Setting, flair: FlairPeer | None) -> list[Row]:
     counts = [n for n in (1, 2, 4) if n <= os.cpu_count()]
     rows += race(
         "workers",
-        {str(n): timed(lambda n=n: tagger(setting.texts * 2, num_workers=n)) for n in counts},
+        {str(n): timed(lambda n=n: tagger(setting.texts, num_workers=n)) for n in counts},
         setting.rounds,
-        2 * setting.characters,
+        setting.characters,
     )
     rows += race(
         "processes",
-        {str(n): timed(lambda n=n: tagger(setting.texts * 8, num_processes=n, num_workers=1)) for n in counts},
+        {str(n): timed(lambda n=n: tagger(setting.texts, num_processes=n, num_workers=1)) for n in counts},
         setting.rounds,
-        8 * setting.characters,
+        setting.characters,
     )
-    everything = "".join(setting.texts * 20)[:100_000]
+    everything = "".join(setting.texts * 5)[:100_000]
     for length in (10, 100, 1_000, 10_000, 100_000):
         texts = [everything[start : start + length] for start in range(0, min(len(everything), 64 * length), length)]
         run = timed(lambda texts=texts: tagger(texts))

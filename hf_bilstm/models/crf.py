@@ -10,6 +10,7 @@ Letters in shape comments: N rows (B sentences, or several copies of them), T to
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from .decoding import Chain, PathSums, best_paths, make_chain, score_paths, span
 from .decoding import sum_paths as sum_in_numpy
 from .partition import FORBIDDEN, at_last, log_partition, sum_paths
 from .tagging_schemes import StateSpace
+from .weights_version import weights_version
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
 FORBIDDEN_LOGIT = -1e9
@@ -59,7 +61,7 @@ class LinearChainCrf(nn.Module):
             self.end_transitions = nn.Parameter(torch.zeros(num_states))
         self.learned = learned
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
-        self._kept: tuple[list[tuple[int, int]], tuple[Tensor, Tensor, Tensor]] | None = None
+        self._kept: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
         self._chain_of: tuple[tuple[Tensor, Tensor, Tensor], Chain] | None = None
 
     def extra_repr(self) -> str:
@@ -79,16 +81,16 @@ class LinearChainCrf(nn.Module):
         if not self.learned:
             return penalties
         learned = (self.start_transitions, self.transitions, self.end_transitions)
-        state = [(scores.data_ptr(), scores._version) for scores in learned]
-        if torch.is_grad_enabled() or self._kept is None or self._kept[0] != state:
-            start, transitions, end = (
-                torch.where(penalty < 0, penalty, scores.to(penalty.dtype))
-                for penalty, scores in zip(penalties, learned, strict=True)
-            )
-            if torch.is_grad_enabled():
-                return start, transitions, end
-            self._kept = state, (start, transitions, end)  # until the parameters change
-        return self._kept[1]
+        version = None if torch.is_grad_enabled() else weights_version(learned)
+        if version is not None and self._kept is not None and self._kept[0] == version:
+            return self._kept[1]
+        start, transitions, end = (
+            torch.where(penalty < 0, penalty, scores.to(penalty.dtype))
+            for penalty, scores in zip(penalties, learned, strict=True)
+        )
+        if version is not None:
+            self._kept = version, (start, transitions, end)
+        return start, transitions, end
 
     def _check(self, emissions: Tensor, lengths: Tensor) -> None:
         if emissions.dim() != 3 or emissions.shape[2] != len(self.space.states):

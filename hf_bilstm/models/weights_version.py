@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+# Weights of up to so many numbers are looked at whole, of others so many numbers.
+_SMALL, _NUM_SAMPLES = 4096, 32
 
 
 def module_version(module: nn.Module) -> Any:
@@ -17,11 +22,15 @@ def module_version(module: nn.Module) -> Any:
     Returns:
         What `weights_version` gives.
     """
-    return weights_version([*module.parameters(), *module.buffers()])
+    return weights_version(chain(module.parameters(), module.buffers()))
 
 
-def weights_version(weights: Sequence[Tensor]) -> Any:
-    """Tell the present values of weights from any others.
+def weights_version(weights: Iterable[Tensor]) -> Any:
+    """Tell the present values of weights on the CPU from any others.
+
+    PyTorch counts what is written to a tensor, but not what fused optimizers write, nor what is written to its `data`.
+    Such changes are seen by the numbers themselves, those of large weights by some of them: all changes but of a few
+    single numbers.
 
     Args:
         weights: Parameters or buffers.
@@ -29,6 +38,13 @@ def weights_version(weights: Sequence[Tensor]) -> Any:
     Returns:
         Something that is equal as long as no weight is written to or replaced; None if that cannot be told.
     """
-    if any(weight.is_inference() for weight in weights):
-        return None
-    return [(weight.data_ptr(), weight.dtype, weight._version) for weight in weights]
+    version = []
+    for weight in weights:
+        if weight.is_inference() or weight.device.type != "cpu":
+            return None
+        numbers = weight.detach().flatten()
+        if len(numbers) > _SMALL:
+            numbers = numbers[:: len(numbers) // _NUM_SAMPLES].contiguous()
+        values = numbers.view(torch.uint8).numpy().tobytes()
+        version.append((weight.data_ptr(), weight.dtype, weight._version, values))
+    return version

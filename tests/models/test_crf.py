@@ -552,6 +552,17 @@ def test_marginals_without_gradients_leave_none_behind():
     assert not crf.max_marginals(emissions, lengths).requires_grad
 
 
+def test_scores_that_are_written_to_without_notice_count_at_once():
+    crf = make_crf("bioes")
+    emissions, lengths = make_batch(crf)
+    with torch.no_grad():
+        before = crf.log_partition(emissions, lengths)
+        crf.transitions.data[crf.space.states.index("O"), crf.space.states.index("O")] += 1
+        after = crf.log_partition(emissions, lengths)
+        assert torch.equal(after, copy.deepcopy(crf).log_partition(emissions, lengths))
+    assert not torch.equal(after, before)
+
+
 def test_copies_and_pickles_score_the_same_and_share_nothing():
     crf = make_crf("bioes")
     emissions, lengths = make_batch(crf)

@@ -72,6 +72,37 @@ def compact_emissions(model, ids):
     return model(torch.tensor([ids])).emissions[0]
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_answers_are_those_of_the_present_weights(fused):
+    """What is kept between calls follows training, and writes to `data`, which PyTorch itself counts nowhere."""
+    model = make_model(hidden_size=40, char_vocab_size=9, char_embedding_size=5)  # some weights have over 4,096 numbers
+    ids, characters = torch.tensor([[3, 7, 7, 2, 5]]), torch.tensor([[[2, 3], [4, 0], [4, 0], [8, 2], [3, 0]]])
+    inputs = {"input_ids": ids, "char_input_ids": characters}
+
+    def answers(model):
+        with torch.no_grad():
+            return model(**inputs).logits, model.posteriors(ids, char_input_ids=characters)
+
+    def check():
+        now = answers(model)
+        assert not torch.equal(now[0], earlier[0])
+        assert all(map(torch.equal, now, answers(copy.deepcopy(model))))
+        assert all(map(torch.equal, now, answers(model)))
+
+    earlier = answers(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=fused)
+    for _ in range(2):
+        model(**inputs, labels=torch.tensor([[0, 1, 2, 0, 1]])).loss.backward()
+        optimizer.step()
+        check()
+        earlier = answers(model)
+    for module in (model.crf, model.bilstm.encoder, model.bilstm.embeddings.characters):
+        for weight in module.parameters():
+            weight.data.mul_(1.1)
+        check()
+        earlier = answers(model)
+
+
 # The same answer whatever the batch
 
 

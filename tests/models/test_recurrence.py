@@ -62,13 +62,14 @@ class PackedReference(nn.Module):
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mean", "mul"])
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
-def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers):
+@pytest.mark.parametrize("lengths", [[6, 1, 0, 4, 6, 3], [6, 6]], ids=["ragged", "full"])
+def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers, lengths):
     torch.manual_seed(0)
     encoder = BiRecurrentEncoder(INPUT, HIDDEN, num_layers, rnn_type, merge_mode).double()
     reference = PackedReference(encoder, rnn_type, merge_mode).double()
-    lengths = torch.tensor([6, 1, 0, 4, 6, 3])
+    lengths = torch.tensor(lengths)
     real = (torch.arange(6) < lengths[:, None])[:, :, None]
-    values = torch.randn(6, 6, INPUT, dtype=torch.float64)
+    values = torch.randn(len(lengths), 6, INPUT, dtype=torch.float64)
     ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
     outputs = [output * real for output in encoder(ours, lengths)]
     expected = [output * real for output in reference(theirs, lengths)]
@@ -171,9 +172,10 @@ def test_weights_laid_out_once_follow_every_change():
         layer.backward_rnn.bias_ih_l0 += 1
     check(layer)
     sum(said.sum() for said in layer(values, reversal)).backward()  # gradients want PyTorch's own
-    torch.optim.AdamW(layer.parameters(), lr=0.1).step()
+    for fused in (False, True):
+        torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused).step()
+        check(layer)
     assert layer.forward_rnn.weight_hh_l0.grad.abs().sum() > 0
-    check(layer)
     layer.load_state_dict(BidirectionalLayer(INPUT, HIDDEN, "lstm", "concat").state_dict())
     check(layer)
     check(copy.deepcopy(layer))
