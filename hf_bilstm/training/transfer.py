@@ -89,9 +89,7 @@ def carry_over(
 ) -> list[str]:
     """Put the embeddings and the layer of a pretrained model into a new one, which computes the same from them.
 
-    A token's vector is that of what the pretrained tokenizer reads it as, so that the two may fold differently. For a
-    task vectors become as long as new ones, one on average, and the layer's input weights greater by as much: steps of
-    training are of one size (Adam), and would hardly turn the long vectors that a language model has.
+    A token's vector is that of what the pretrained tokenizer reads it as, so that the two may fold differently.
     Features that the pretrained model has come along; others start without weight in the pretrained layer.
 
     Args:
@@ -114,10 +112,8 @@ def carry_over(
     own, theirs = torch.tensor(list(places)), torch.tensor(list(places.values()))
     pretrained: Any = source.bilstm
     embeddings = model.base_model.embeddings
-    table = pretrained.get_input_embeddings().weight
-    reads_on = isinstance(model, BiLstmForPreTraining)  # its output layer shares the vectors
-    length = 1.0 if reads_on else table.norm(dim=1).mean()
-    model.base_model.get_input_embeddings().weight[own] = table[theirs] / length
+    vectors = model.base_model.get_input_embeddings().weight
+    vectors[own] = pretrained.get_input_embeddings().weight[theirs]
     if pretrained.embeddings.character_type_embeddings is not None:
         types = pretrained.embeddings.character_type_embeddings
         embeddings.character_type_embeddings.load_state_dict(types.state_dict())
@@ -132,10 +128,10 @@ def carry_over(
         if name.endswith("weight_ih_l0"):
             parameter.zero_()
             for feature, columns in read.items():
-                parameter[:, reads[feature]] = weight[:, columns] * (length if feature == "tokens" else 1.0)
+                parameter[:, reads[feature]] = weight[:, columns]
         else:
             parameter.copy_(weight)
-    if reads_on:
+    if isinstance(model, BiLstmForPreTraining):
         model.forward_projection.load_state_dict(source.forward_projection.state_dict())
         model.backward_projection.load_state_dict(source.backward_projection.state_dict())
         bias: Any = model.decoder.bias

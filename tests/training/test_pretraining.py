@@ -181,9 +181,6 @@ def test_a_recipe_starts_from_what_was_pretrained(tmp_path, pretrained, recipe_f
         theirs = source(**known([text], return_tensors="pt"), output_hidden_states=True).hidden_states
     torch.testing.assert_close(ours[1], theirs[1])  # bigrams and types have no weight yet
     assert len(ours) == 3
-    lengths = [float(m.get_input_embeddings().weight.norm(dim=1).mean()) for m in (source, model)]
-    assert lengths[1] == pytest.approx(1, abs=0.1)  # as long as new vectors, whatever they were
-    assert lengths[0] != pytest.approx(1, abs=0.1)
     added = set(tokenizer.get_vocab()) - set(known.get_vocab()) - {" "}
     told = re.search(r"(\d+) of (\d+) tokens are new", caplog.text)
     known_folded = {token for token in added if known(token)["input_ids"] != [known.unk_token_id]}
