@@ -75,7 +75,8 @@ def compact_emissions(model, ids):
 @pytest.mark.parametrize("fused", [False, True])
 def test_answers_are_those_of_the_present_weights(fused):
     """What is kept between calls follows training, and writes to `data`, which PyTorch itself counts nowhere."""
-    model = make_model(hidden_size=40, char_vocab_size=9, char_embedding_size=5)  # some weights have over 4,096 numbers
+    # Some of the weights have more numbers than are looked at one by one.
+    model = make_model(hidden_size=40, char_vocab_size=9, char_embedding_size=5)
     ids, characters = torch.tensor([[3, 7, 7, 2, 5]]), torch.tensor([[[2, 3], [4, 0], [4, 0], [8, 2], [3, 0]]])
     inputs = {"input_ids": ids, "char_input_ids": characters}
 
