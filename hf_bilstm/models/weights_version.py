@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 # Weights of up to so many numbers are looked at whole, of others so many numbers.
 _SMALL, _NUM_SAMPLES = 4096, 32
+# Whole numbers of as many bytes, for numbers that NumPy does not know.
+_SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def module_version(module: nn.Module) -> Any:
@@ -42,9 +44,8 @@ def weights_version(weights: Iterable[Tensor]) -> Any:
     for weight in weights:
         if weight.is_inference() or weight.device.type != "cpu":
             return None
-        numbers = weight.detach().flatten()
-        if len(numbers) > _SMALL:
-            numbers = numbers[:: len(numbers) // _NUM_SAMPLES].contiguous()
-        values = numbers.view(torch.uint8).numpy().tobytes()
-        version.append((weight.data_ptr(), weight.dtype, weight._version, values))
+        numbers = weight.detach().view(_SAME_SIZE[weight.itemsize]).numpy().reshape(-1)
+        if numbers.size > _SMALL:
+            numbers = numbers[:: numbers.size // _NUM_SAMPLES]
+        version.append((weight.data_ptr(), weight.dtype, weight._version, numbers.tobytes()))
     return version
