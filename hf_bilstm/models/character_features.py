@@ -184,9 +184,9 @@ class CharacterFeatures(nn.Module):
         return torch.cat(vectors).index_select(0, torch.argsort(order))
 
     def _encode_distinct(self, words: Tensor, codes: Tensor) -> Tensor:
-        version = module_version(self)
-        changes = self.training or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu") or version is None
-        if changes or words.device.type != "cpu":
+        changes = self.training or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+        version = None if changes or words.device.type != "cpu" else module_version(self)
+        if version is None:
             width = max(1, int((words != PADDING_ID).any(dim=0).sum()))
             return self.encode(words[:, :width])
         return self._cache.look_up(words, codes, self.encode, (version, words.shape[1]))

@@ -11,6 +11,7 @@ from .recurrence import like_lengths
 _TOKEN_BUDGET = 16_384
 # What a step over a batch costs beside its rows, in rows; measured with 200 units on a CPU.
 _STEP_COST = 8
+# Characters from which a window is full: bounds the memory that very long texts take.
 _WINDOW_CHARACTERS = 1_000_000
 
 

@@ -87,6 +87,11 @@ def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
     return torch.where(mirrored >= 0, mirrored, positions)
 
 
+def _is_eager() -> bool:
+    """Tell whether numbers may decide what is run: not in a program that is recorded for others."""
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 def find_reversal(lengths: Tensor, num_tokens: int) -> Tensor | None:
     """Find how to reverse rows, as `reverse` takes it.
 
@@ -97,8 +102,7 @@ def find_reversal(lengths: Tensor, num_tokens: int) -> Tensor | None:
     Returns:
         (B, T) of `reversal_index`, or None where rows are known to have no padding.
     """
-    is_eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-    if is_eager and lengths.device.type == "cpu" and int(lengths.min()) == num_tokens:
+    if _is_eager() and lengths.device.type == "cpu" and int(lengths.min()) == num_tokens:
         return None
     return reversal_index(lengths, num_tokens)
 
@@ -153,8 +157,7 @@ def run_by_length(
         What `run` gives for all rows. What stands at padding is arbitrary.
     """
     num_rows, num_tokens = input_ids.shape
-    is_eager = not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-    if num_rows == 1 or input_ids.device.type != "cpu" or not is_eager:
+    if num_rows == 1 or input_ids.device.type != "cpu" or not _is_eager():
         return run(input_ids, lengths, *features)
     order = torch.argsort(lengths, descending=True, stable=True)
     sorted_lengths = lengths[order].tolist()
