@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_python import warm_python
 
 ROOT = Path(__file__).parents[1]
 
 
 def run(script: str, *arguments: object, stdin: str | bytes = "") -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / f"{script}.py", *map(str, arguments)],
+        [warm_python(), ROOT / "scripts" / f"{script}.py", *map(str, arguments)],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
         env=dict(os.environ),

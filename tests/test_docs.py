@@ -21,6 +21,7 @@ import pytest
 import yaml
 from hub.client import environment
 from transformers import AutoModelForTokenClassification
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmTokenizer
 from hf_bilstm.data import load_sample, write_word_pos
@@ -49,7 +50,8 @@ def clean_directory(tmp_path, monkeypatch, hub):
     for name, value in environment(hub.url, tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    for programs in (Path(sys.executable).parent, warm_programs(tmp_path / "programs")):
+        monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     for recipe in RECIPES:
         values = yaml.safe_load(recipe.read_text(encoding="utf-8"))
@@ -60,6 +62,16 @@ def clean_directory(tmp_path, monkeypatch, hub):
     write_data_files(tmp_path / "FOLDER")
     (tmp_path / "outputs").mkdir()
     return tmp_path
+
+
+def warm_programs(folder: Path) -> Path:
+    """Make a folder of the two programs that the pages run; each starts quickly."""
+    folder.mkdir()
+    command = Path(sys.executable).with_name("hf-bilstm")
+    for name, program in (("python", warm_python()), ("hf-bilstm", f"{warm_python()} {command}")):
+        (folder / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+        (folder / name).chmod(0o755)
+    return folder
 
 
 def write_yaml(file: Path, values: dict) -> None:
@@ -211,7 +223,7 @@ def test_what_a_page_shows_runs(page, clean_directory, finished):
     if not shutil.which("g++"):
         programs = [text for text in programs if "torch.compile" not in text]  # it calls a C++ compiler
     if programs:
-        printed = run([sys.executable, "-c", "\n".join(programs)], clean_directory)
+        printed = run(["python", "-c", "\n".join(programs)], clean_directory)
         if page.stem == "README":
             assert finds_entities(printed.strip().splitlines()[-1])
 

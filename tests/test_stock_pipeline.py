@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from warm_python import warm_python
 
 from hf_bilstm import TaggingPipeline, UserDictionary
 from hf_bilstm.data import load_sample, read_columns
@@ -100,7 +100,7 @@ def test_stock_pipeline_gives_the_viterbi_spans(trained, model_and_tokenizer):
 def ask_a_stranger(folder: Path, texts: list[str]) -> list[list[list]]:
     """What someone without the package finds."""
     stranger = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(folder)],
+        [warm_python(), "-c", STRANGER, str(folder)],
         input=json.dumps(texts),
         capture_output=True,
         text=True,

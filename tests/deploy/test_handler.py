@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import HTTPError
@@ -13,6 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
 from hf_bilstm.data import label_list, load_sample
@@ -51,7 +51,7 @@ class Endpoint(NamedTuple):
 
 def serve(folder: Path, *options: str):
     environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "") if options else ""}
-    command = [sys.executable, str(SERVER), str(folder), *options]
+    command = [warm_python(), str(SERVER), str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder.parent) as process:
         try:
             line = process.stdout.readline()
@@ -246,7 +246,7 @@ def test_a_tagger_of_words_and_plain_labels(tmp_path):
 
 def test_the_client_of_the_hub_understands_the_answers(stranger, trained, tagger, texts):
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, stranger.url],
+        [warm_python(), "-c", CLIENT, stranger.url],
         input=json.dumps(texts[:5]),
         capture_output=True,
         text=True,

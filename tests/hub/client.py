@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from warm_python import warm_python
 
 ROOT = Path(__file__).parents[2]
 # Reads a program where hf_bilstm cannot be imported.
@@ -33,7 +34,7 @@ def run_program(program: str, *arguments: object, environment: dict[str, str]) -
     """Run a program in a fresh process, in its cache's folder: the repository is reached by PYTHONPATH alone."""
     home = Path(environment["HF_HOME"])
     home.mkdir(parents=True, exist_ok=True)
-    return run([sys.executable, "-c", program, *map(str, arguments)], environment, cwd=home)
+    return run([warm_python(), "-c", program, *map(str, arguments)], environment, cwd=home)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:
@@ -43,6 +44,4 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> str:
 
 def push(folder: Path, *options: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run scripts/push_to_hub.py."""
-    return run(
-        [sys.executable, str(ROOT / "scripts" / "push_to_hub.py"), str(folder), *map(str, options)], environment
-    )
+    return run([warm_python(), str(ROOT / "scripts" / "push_to_hub.py"), str(folder), *map(str, options)], environment)

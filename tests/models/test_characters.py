@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from transformers import (
     TrainingArguments,
     pipeline,
 )
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
 from hf_bilstm.data import encode_dataset
@@ -387,7 +387,7 @@ def test_remote_code(tokenizer, tmp_path):
         "sys.stdout.write(json.dumps(found))\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script, str(folder), json.dumps(TEXTS)],
+        [warm_python(), "-c", script, str(folder), json.dumps(TEXTS)],
         env={**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
         cwd=tmp_path,
         capture_output=True,

@@ -7,13 +7,13 @@ import pickle
 import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmModel, BiLstmTokenizer
 
@@ -90,7 +90,7 @@ def test_the_remedy_for_pickled_weights_works(checkpoint):
     with pytest.raises(ValueError, match="pickle") as error:
         AutoModelForTokenClassification.from_pretrained(checkpoint)
     remedy = str(error.value)[str(error.value).index("safetensors.torch.save_file(") :].rstrip(".")
-    subprocess.run([sys.executable, "-c", f"import torch, safetensors.torch\n{remedy}"], cwd=checkpoint, check=True)
+    subprocess.run([warm_python(), "-c", f"import torch, safetensors.torch\n{remedy}"], cwd=checkpoint, check=True)
     model = AutoModelForTokenClassification.from_pretrained(checkpoint)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in expected.items())
 

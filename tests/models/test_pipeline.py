@@ -16,6 +16,7 @@ from helpers_models import LABELS, enumerate_scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from warm_python import warm_python
 
 from hf_bilstm import (
     BiLstmConfig,
@@ -489,7 +490,7 @@ print(json.dumps(found))
 def test_travels_with_a_checkpoint(tmp_path, tagger, sample):
     tagger.save_pretrained(tmp_path / "saved")
     done = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(tmp_path / "saved"), str(tmp_path / "again")],
+        [warm_python(), "-c", STRANGER, str(tmp_path / "saved"), str(tmp_path / "again")],
         input=json.dumps(sample[:20]),
         capture_output=True,
         text=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForLanguageModeling,
 )
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForPreTraining, BiLstmTokenizer
 from hf_bilstm.models.language_model_loss import sampled_token_losses, token_losses
@@ -175,7 +175,7 @@ def test_those_without_the_package_load_it_too(tmp_path):
     folder = tmp_path / "pretrained"
     model.save_pretrained(folder)
     stranger = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(folder)],
+        [warm_python(), "-c", STRANGER, str(folder)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": ""},

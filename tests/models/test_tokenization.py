@@ -5,7 +5,6 @@ import os
 import pickle
 import random
 import subprocess
-import sys
 import time
 import unicodedata
 import warnings
@@ -24,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     pipeline,
 )
+from warm_python import warm_python
 
 import hf_bilstm  # noqa: F401 (registers the Auto classes)
 from hf_bilstm.models.tokenization_bilstm import BiLstmTokenizer
@@ -366,7 +366,7 @@ class TestSaving:
             "sys.stdout.write(repr(t(['New York', '[PAD]', 'is'], is_split_into_words=True)['input_ids']))\n"
         )
         run = subprocess.run(
-            [sys.executable, "-c", script, str(folders / "word"), str(tmp_path / "again")],
+            [warm_python(), "-c", script, str(folders / "word"), str(tmp_path / "again")],
             env={**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
             cwd=tmp_path,
             capture_output=True,

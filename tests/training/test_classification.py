@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from transformers import (
     TrainingArguments,
     pipeline,
 )
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForSequenceClassification, BiLstmForTokenClassification, BiLstmTokenizer
 from hf_bilstm.cli import main
@@ -79,7 +79,7 @@ def test_predictions_do_not_depend_on_the_batches(classifier):
 
 def test_those_without_the_package_get_the_same_answers(classifier):
     stranger = subprocess.run(
-        [sys.executable, "-c", STRANGER, str(classifier)],
+        [warm_python(), "-c", STRANGER, str(classifier)],
         input=json.dumps(TEXTS),
         capture_output=True,
         text=True,
@@ -156,7 +156,7 @@ def test_the_card_is_a_classifiers(classifier):
 def test_the_snippets_of_the_card_run(classifier):
     for code in re.findall(r"```python\n(.*?)```", (classifier / "README.md").read_text(encoding="utf-8"), re.S):
         code = code.replace("ORG/NAME", str(classifier))
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=classifier.parent)
+        done = subprocess.run([warm_python(), "-c", code], capture_output=True, text=True, cwd=classifier.parent)
         assert done.returncode == 0, done.stderr
         assert "label" in done.stdout
 

@@ -15,6 +15,7 @@ import yaml
 from datasets import IterableDataset
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from warm_python import warm_python
 
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample
@@ -144,7 +145,7 @@ def test_a_bad_space_says_what_to_do(recipe_file, tmp_path, space, message):
 
 
 def test_the_script_searches(recipe_file):
-    command = [sys.executable, "scripts/search.py", str(recipe_file), "nothing.yaml"]
+    command = [warm_python(), "scripts/search.py", str(recipe_file), "nothing.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stderr.strip().splitlines()[-1].startswith("hf-bilstm search: There is no recipe nothing.yaml")

@@ -23,6 +23,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     TrainingArguments,
 )
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
 from hf_bilstm.data import encode_dataset, label_list, load_sample
@@ -179,7 +180,7 @@ def test_every_snippet_runs(tmp_path, recipe_file, task, trained, capsys):
         exec(compile(snippet, "README.md", "exec"), {})
     assert capsys.readouterr().out
     stranger = 'import sys\nsys.modules["hf_bilstm"] = None\n' + snippets[2] + "print(type(tagger).__name__)\n"
-    done = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([warm_python(), "-c", stranger], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "TaggingPipeline"
 

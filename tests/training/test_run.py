@@ -17,6 +17,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     TrainerCallback,
 )
+from warm_python import warm_python
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification
 from hf_bilstm.data import encode_dataset, load_sample
@@ -265,6 +266,8 @@ def test_a_killed_run_leaves_the_old_model_and_resumes(trained, recipe_file, tmp
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert (tmp_path / "model.safetensors").read_bytes() == before
-    done = subprocess.run([*command, "--resume_from_checkpoint", "true"], capture_output=True, text=True)
+    done = subprocess.run(
+        [warm_python(), *command[1:], "--resume_from_checkpoint", "true"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "all_results.json").read_text())["test"]["f1"] > 0
