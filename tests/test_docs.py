@@ -2,8 +2,8 @@
 
 A page is one session: its YAML blocks become files of the name in their first line, its commands run one block after
 the other, its programs run as one. The directory holds the scripts, the recipes (cut short: what they do is tested
-elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers. Its Hub is one
-on the loopback interface. A translated page shows what its original shows, and is not run again.
+elsewhere), a folder FOLDER of the files they read, and, for pages that start from one, trained taggers. The Hub's page
+has one on the loopback interface. A translated page shows what its original shows, and is not run again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub.client import environment
+from hub.client import PACKAGES, environment
 from transformers import AutoModelForTokenClassification
 from warm_python import warm_python
 
@@ -45,11 +45,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def clean_directory(tmp_path, monkeypatch, hub):
-    """What a user has in front of them; the Hub is the loopback one."""
-    for name, value in environment(hub.url, tmp_path / "home").items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("HF_HUB_OFFLINE")
+def clean_directory(tmp_path, monkeypatch, data_files):
+    """What a user has in front of them."""
+    monkeypatch.setenv("PYTHONPATH", PACKAGES)
     for programs in (Path(sys.executable).parent, warm_programs(tmp_path / "programs")):
         monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
@@ -59,7 +57,7 @@ def clean_directory(tmp_path, monkeypatch, hub):
         if values.get("task") == "pretraining":
             del short["bigram_buckets"]  # which would tell what is to be predicted
         write_yaml(tmp_path / "configs" / recipe.name, short)
-    write_data_files(tmp_path / "FOLDER")
+    shutil.copytree(data_files, tmp_path / "FOLDER")
     (tmp_path / "outputs").mkdir()
     return tmp_path
 
@@ -79,15 +77,17 @@ def write_yaml(file: Path, values: dict) -> None:
     file.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
 
 
-def write_data_files(folder: Path) -> None:
-    """Write a little of the built-in corpus under the names, and in the formats, of the recipes that read a folder."""
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def data_files(tmp_path_factory):
+    """A little of the built-in corpus under the names, and in the formats, of the recipes that read a folder."""
+    folder = tmp_path_factory.mktemp("data_files")
     for values in map(yaml.safe_load, recipe_texts()):
         for split in ("train", "validation", "test"):
             if f"{split}_file" in values:
                 usual = "text" if values.get("task") == "pretraining" else "columns"
                 text = WRITERS[values.get("data_format", usual)](split)
                 (folder / values[f"{split}_file"]).write_text(text, encoding=values.get("encoding", "utf-8"))
+    return folder
 
 
 def pairs(split: str, task: str) -> list[list[tuple[str, str]]]:
@@ -209,7 +209,11 @@ def optional_dependencies() -> set[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in TRANSLATIONS], ids=lambda page: page.stem)
-def test_what_a_page_shows_runs(page, clean_directory, finished):
+def test_what_a_page_shows_runs(page, clean_directory, finished, hub, monkeypatch):
+    if page.stem == "hub":
+        for name, value in environment(hub.url, clean_directory / "home").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
     for text in blocks(page, "yaml"):
         name = re.match(r"# (\S+\.yaml)\n", text)
         assert name, f"{page.name}: the first line of a YAML block names its file, '# mine.yaml', got {text[:40]!r}"

@@ -1,9 +1,10 @@
 """A Python that has imported the largest libraries already, for the tests that start many.
 
-A fresh process spends most of its life importing PyTorch. `warm_python()` is an executable to put in the place of
-sys.executable: it hands its arguments, directory, variables and files to a server, which has imported PyTorch and
-forks a process for them. Neither the package nor the Hugging Face libraries are among what is imported before: they
-read the process's own variables, and a test may forbid the package. Run as a program, this file is the server.
+A fresh process spends most of its life importing libraries. `warm_python()` is an executable to put in the place of
+sys.executable: it hands its arguments, directory, variables and files to a server, which has imported the libraries
+and forks a process for them. The package is not among these, for a test may forbid it. The Hugging Face libraries read
+variables as they are imported: a process that has other values for them than the tests imports them for itself. Run as
+a program, this file is both servers.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import threading
 import types
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,11 +33,13 @@ LIBRARIES = (
     *("torch", "torch._dynamo", "torch.export", "torch.distributed.tensor", "torch.distributed.checkpoint"),
     *("numpy", "scipy.linalg", "scipy.optimize", "pandas", "pyarrow.dataset", "requests", "yaml", "jinja2"),
 )
+READ_VARIABLES = "huggingface_hub", "transformers.trainer", "transformers.pipelines", "datasets", "evaluate"
 LAUNCHER = """#!{python} -IS
 import json, os, socket, sys
 request = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+variables = {{name: value for name, value in os.environ.items() if name.startswith("HF_")}}
 with socket.socket(socket.AF_UNIX) as server:
-    server.connect({address!r})
+    server.connect({folder!r} + ("/all" if variables == {variables!r} else "/most"))
     socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(request)
     sys.exit(server.recv(1)[0])
@@ -46,24 +50,38 @@ with socket.socket(socket.AF_UNIX) as server:
 def warm_python() -> str:
     """The path of an executable that runs scripts, modules (-m) and commands (-c) as Python does, no other options."""
     folder = Path(tempfile.mkdtemp(prefix="hf-bilstm-warm-"))
-    launcher, address = folder / "python", str(folder / "socket")
-    launcher.write_text(LAUNCHER.format(python=sys.executable, address=address))
+    variables = {name: value for name, value in os.environ.items() if name.startswith("HF_")}
+    launcher = folder / "python"
+    launcher.write_text(LAUNCHER.format(python=sys.executable, folder=str(folder), variables=variables))
     launcher.chmod(0o755)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(address)
-        listening.listen()
-        command = [sys.executable, __file__, str(listening.fileno())]
-        # Its input ends when this process does, and it then ends, too.
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[listening.fileno()])
+    with listen(folder / "most") as most, listen(folder / "all") as everything:
+        numbers = most.fileno(), everything.fileno()
+        # Their input ends when this process does, and they then end, too.
+        subprocess.Popen(
+            [sys.executable, __file__, *map(str, numbers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=numbers,
+        )
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return str(launcher)
 
 
-def serve(listening: socket.socket) -> list[str]:
-    """Fork a process for each request. Returns in those processes alone, with the arguments of Python."""
-    for library in LIBRARIES:
+def listen(address: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(address))
+    listening.listen()
+    return listening
+
+
+def import_all(libraries: Iterable[str]) -> None:
+    for library in libraries:
         with suppress(ImportError):
             importlib.import_module(library)
+
+
+def serve(listening: socket.socket) -> list[str]:
+    """Fork a process for each request. Returns in those processes alone, with the arguments of Python."""
     gc.freeze()  # what is imported is looked through neither by the processes nor at their end
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
     while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
@@ -123,4 +141,9 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(serve(socket.socket(fileno=int(sys.argv[1]))))
+    most, everything = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    import_all(LIBRARIES)
+    if os.fork() == 0:
+        import_all(READ_VARIABLES)
+        most = everything
+    run(serve(most))

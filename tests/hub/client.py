@@ -9,6 +9,7 @@ from pathlib import Path
 from warm_python import warm_python
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = os.pathsep.join((str(ROOT), str(ROOT / "native")))
 # Reads a program where hf_bilstm cannot be imported.
 STRANGER = "import sys; sys.modules['hf_bilstm'] = None\n"
 
@@ -21,8 +22,7 @@ def environment(url: str, home: Path, token: str | None = "token-of-org", **more
     inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     for name in ("HF_HUB_OFFLINE", "HF_TOKEN"):
         inherited.pop(name, None)
-    packages = os.pathsep.join((str(ROOT), str(ROOT / "native")))
-    settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": packages}
+    settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": PACKAGES}
     return {**inherited, **settings, **({"HF_TOKEN": token} if token else {}), **more}
 
 
