@@ -10,7 +10,6 @@ Letters in shape comments: N rows (B sentences, or several copies of them), T to
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from .decoding import Chain, PathSums, best_paths, make_chain, score_paths, span
 from .decoding import sum_paths as sum_in_numpy
 from .partition import FORBIDDEN, at_last, log_partition, sum_paths
 from .tagging_schemes import StateSpace
-from .weights_version import weights_version
+from .weights_version import SeenWeight, is_current, weights_version
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
 FORBIDDEN_LOGIT = -1e9
@@ -53,6 +52,7 @@ class LinearChainCrf(nn.Module):
     def __init__(self, space: StateSpace, learned: bool = True) -> None:
         super().__init__()
         self.space = space
+        self.begins = np.array(space.starts)  # (S,) whether a state is the first of a span, or of no span
         self._moves = find_moves(space)
         num_states = len(space.states)
         if learned:
@@ -61,7 +61,7 @@ class LinearChainCrf(nn.Module):
             self.end_transitions = nn.Parameter(torch.zeros(num_states))
         self.learned = learned
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
-        self._kept: tuple[Any, tuple[Tensor, Tensor, Tensor]] | None = None
+        self._kept: tuple[list[SeenWeight], tuple[Tensor, Tensor, Tensor]] | None = None
         self._chain_of: tuple[tuple[Tensor, Tensor, Tensor], Chain] | None = None
 
     def extra_repr(self) -> str:
@@ -81,9 +81,10 @@ class LinearChainCrf(nn.Module):
         if not self.learned:
             return penalties
         learned = (self.start_transitions, self.transitions, self.end_transitions)
-        version = None if torch.is_grad_enabled() else weights_version(learned)
-        if version is not None and self._kept is not None and self._kept[0] == version:
+        may_keep = not torch.is_grad_enabled()
+        if may_keep and self._kept is not None and is_current(self._kept[0], learned):
             return self._kept[1]
+        version = weights_version(learned) if may_keep else None
         start, transitions, end = (
             torch.where(penalty < 0, penalty, scores.to(penalty.dtype))
             for penalty, scores in zip(penalties, learned, strict=True)
@@ -328,6 +329,5 @@ class LinearChainCrf(nn.Module):
         if sums is None:
             self._check(emissions, lengths)
             sums = self._sum(emissions, lengths)
-        begins = np.array(self.space.starts)
-        found = span_log_probabilities(sums, paths.cpu().numpy(), spans.cpu().numpy(), begins)
+        found = span_log_probabilities(sums, paths.cpu().numpy(), spans.cpu().numpy(), self.begins)
         return torch.from_numpy(found)

@@ -93,17 +93,18 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     positions, rows = np.arange(num_tokens)[:, None], np.arange(num_rows)
     real = positions < lengths
     by_token = np.array(emissions.transpose(1, 0, 2), dtype=np.float64, order="C")  # (T, B, S)
-    by_token[~real] = 0.0
-    mirrored = lengths - 1 - positions
-    reversal = np.where(real, mirrored, positions)  # (T, B), its own inverse
+    reversal: Any = np.s_[::-1]  # what reverses each row within its own length, and its own inverse
+    if not real.all():
+        by_token[~real] = 0.0
+        reversal = np.where(real, lengths - 1 - positions, positions), rows
     peaks = by_token.max(axis=2, keepdims=True)  # (T, B, 1)
     steps = np.empty((num_tokens, 2, num_rows, num_states))
     np.exp(by_token - peaks, out=steps[:, 0])
-    steps[:, 1] = steps[:, 0][reversal, rows]
+    steps[:, 1] = steps[:, 0][reversal]
     arrived = np.empty((num_tokens + 1, 2, num_rows, num_states))  # before each token's emission
     arrived[0] = chain.edges
     reached = np.empty_like(steps)  # with it
-    norms = []
+    norms = np.empty((len(real[::_STRIDE]), num_rows))
     multiply = np.multiply
     smallest_number = np.finfo(np.float64).tiny
     moves: np.ndarray = chain.moves
@@ -119,9 +120,9 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
         if position % _STRIDE == 0:
             norm = np.maximum(current.sum(axis=2, keepdims=True), smallest_number)  # (2, B, 1)
             current /= norm
-            norms.append(norm[0, :, 0])
+            norms[position // _STRIDE] = norm[0, :, 0]
         matmul(factors, moves, out=product)
-    onwards = reached[:, 1][reversal, rows]
+    onwards = reached[:, 1][reversal]
     posterior = arrived[:-1, 0] * onwards
     overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
     last = reached[np.maximum(lengths - 1, 0), 0, rows]  # (B, S)
@@ -229,10 +230,10 @@ def _best_paths_among(states: np.ndarray, rows: np.ndarray, sums: PathSums) -> t
     closing = reached + chain.end[states]  # (T, B, W), of rows that end there
     last, columns = sums.lengths[rows] - 1, np.arange(len(rows))
     places = closing.argmax(axis=2)  # (T, B)
-    place = places[-1]
-    for position in range(len(origins) - 1, -1, -1):
-        place = np.where(last <= position, places[position], origins[position, columns, place])
-        places[position] = place
+    for column, end in enumerate(last.tolist()):  # of few rows
+        place = places[end, column]
+        for position in range(end - 1, -1, -1):
+            places[position, column] = place = origins.item(position, column, place)
     ways = closing[last, columns][None]  # (1, B, W)
     if len(origins):
         from_before = reached[:-1] + moved[positions[:-1], columns, :, places[1:]]  # (T - 1, B, W)

@@ -141,4 +141,5 @@ class BiLstmEmbeddings(nn.Module):
             vectors.append(self.bigram_embeddings(pairs))
         if self.character_type_embeddings is not None:
             vectors.append(self.character_type_embeddings(self.character_types[input_ids]))
-        return self.dropout(torch.cat((*vectors, *features, *known_words), dim=-1))
+        vectors += (*features, *known_words)
+        return self.dropout(torch.cat(vectors, dim=-1) if len(vectors) > 1 else vectors[0])

@@ -49,9 +49,7 @@ def compact_inputs(
             f"input_ids must have shape (batch, tokens), got {tuple(input_ids.shape)}; for one text: input_ids[None]."
         )
     input_ids = to_integers(input_ids, "input_ids")
-    if attention_mask is None:
-        attention_mask = torch.ones_like(input_ids)
-    if attention_mask.shape != input_ids.shape:
+    if attention_mask is not None and attention_mask.shape != input_ids.shape:
         raise ValueError(
             f"attention_mask must have the shape of input_ids, {tuple(input_ids.shape)}, "
             f"got {tuple(attention_mask.shape)}."
@@ -64,6 +62,8 @@ def compact_inputs(
                 f"input_ids hold {wrong}, but the model knows the ids 0 to {vocab_size - 1}: use the tokenizer saved "
                 f"with the model, or resize_token_embeddings(len(tokenizer))."
             )
+    if attention_mask is None:
+        return Compaction.of_whole_rows(input_ids), input_ids
     compaction = Compaction(attention_mask)
     return compaction, compaction.compact(input_ids)
 

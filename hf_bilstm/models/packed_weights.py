@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .weights_version import weights_version
+from .weights_version import SeenWeight, is_current, weights_version
 
 _CAN_PACK = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
 _LSTM_MODE = 2  # the number that PyTorch's kernels know the cell by
@@ -20,7 +20,7 @@ class PackedWeights:
     """The weights of one LSTM of one layer and direction, kept as long as they stay as they are."""
 
     def __init__(self) -> None:
-        self._kept: tuple[Any, list[Tensor]] = (None, [])
+        self._kept: tuple[list[SeenWeight] | None, list[Tensor]] = (None, [])
 
     def __reduce__(self) -> Any:
         return PackedWeights, ()  # copies of a model lay out their own
@@ -63,11 +63,12 @@ class PackedWeights:
     def _pack(self, rnn: Any) -> list[Tensor] | None:
         """Give the weights for inputs and for states, laid out; None where their changes could not be told."""
         weights = rnn.weight_ih_l0, rnn.weight_hh_l0
-        version, (known, packed) = weights_version(weights), self._kept
+        version, packed = self._kept
+        if is_current(version, weights):
+            return packed
+        version = weights_version(weights)
         if version is None:
             return None
-        if version == known:
-            return packed
         packed = torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
             *(weight.detach() for weight in weights), rnn.hidden_size, False, True, False
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -174,7 +176,9 @@ class TaggingPipeline(TokenClassificationPipeline):
         if isinstance(inputs, str) or (
             read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
         ):
-            return next(self._stream([inputs], read, 1, num_workers=1, num_processes=1))
+            (window,) = read_windows([inputs], read.is_split_into_words, most=1)
+            with self._evaluating():
+                return self._tag_batch(window, read)[0]
         if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
             raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")
         results = self._stream(inputs, read, batch_size, num_workers, num_processes)
@@ -223,25 +227,32 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _tag_window(self, window: list[Any], batch_size: int, tag_batches: _TagBatches) -> list[Any]:
         batches = list(part_batches([len(item) for item in window], batch_size))  # texts have about as many tokens
-        was_training = self.model.training
-        if was_training:
-            self.model.eval()  # a model fresh from its training would still drop units
-        try:
+        results: list[Any] = [None] * len(window)
+        with self._evaluating():
             tagged = tag_batches([[window[place] for place in batch] for batch in batches])
-            results: list[Any] = [None] * len(window)
             for batch, of_batch in zip(batches, tagged, strict=True):
                 for place, result in zip(batch, of_batch, strict=True):
                     results[place] = result
+        return results
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Have the model in evaluation mode: fresh from its training it would still drop units."""
+        was_training = self.model.training
+        if was_training:
+            self.model.eval()
+        try:
+            yield
         finally:
             if was_training:
                 self.model.train()
-        return results
 
     def _tokenize(self, items: list[Any], options: TaggingOptions) -> list[Row]:
         table = self._character_table()
         rows = []
         for text, encoding in zip(items, self._encode(items, options.is_split_into_words, table), strict=True):
-            offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+            pairs = encoding.offsets
+            offsets = np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
             if options.is_split_into_words:
                 # Offsets count from the start of each given token.
                 starts = np.cumsum([0, *(len(token) + len(options.delimiter) for token in text)])
@@ -298,7 +309,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         model: Any = self.model
         input_ids = np.zeros(real.shape, dtype=np.int64)
         input_ids[real] = np.concatenate([row.ids for row in rows])
-        mask = torch.from_numpy(real).to(self.device)
+        mask = None if real.all() else torch.from_numpy(real).to(self.device)
         characters = None
         if rows[0].characters is not None:
             of_rows = [row.characters for row in rows if row.characters is not None]
@@ -322,42 +333,44 @@ class TaggingPipeline(TokenClassificationPipeline):
     ) -> list[list[tuple[float, Spans]]]:
         """Find each row's taggings, best first: the probability and the spans of each."""
         model: Any = self.model
-        sums = None
+        log_probabilities = sums = None  # nobody asks for the probability of the best tagging alone
         if options.n_best is None:
             paths, sums = model.crf.decode(emissions, lengths)
             paths = paths[:, None]  # (B, 1, T)
-            log_probabilities = np.zeros((len(rows), 1))  # nobody asks for them
         else:
             paths, scores = model.crf.n_best(emissions, lengths, options.n_best)
             totals = model.crf.log_partition(emissions, lengths)
             log_probabilities = (scores - totals[:, None]).cpu().numpy()
 
-        space, plain, labels = model.crf.space, model.config.tagging_scheme == "none", model.config.labels
-        states = [labels[label] for label in space.state_to_label]
-        exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
+        id2label, plain = model.config.id2label, model.config.tagging_scheme == "none"
+        states = [id2label[label] for label in model.crf.space.state_to_label]
         wanted = [label != OUTSIDE or options.return_words for label in states]
         path_states = paths.cpu().numpy()
-        spans = find_spans(path_states, real[:, None], np.array(space.starts), np.array(wanted))
+        spans = find_spans(path_states, real[:, None], model.crf.begins, np.array(wanted))
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
             on_device = torch.from_numpy(spans).to(self.device)
-            scores = model.crf.span_log_likelihood(emissions, lengths, paths, on_device, sums)
-            scores = scores.exp().cpu().numpy()
+            scores = np.exp(model.crf.span_log_likelihood(emissions, lengths, paths, on_device, sums).numpy())
             kept = scores >= (options.threshold or 0.0)
             spans, scores = spans[kept], scores[kept]
 
         place, rank, first, end = spans.T
         found_states = path_states[place, rank, first].tolist()
         kinds = {state: states[state] if plain else split_tag(states[state])[1] for state in set(found_states)}
-        mapping = (model.config.tag_mappings or {}).get(options.tagset, {})
-        found_labels = [mapping.get(kinds[state], kinds[state]) for state in found_states]
+        if options.tagset is not None:
+            mapping = (model.config.tag_mappings or {}).get(options.tagset, {})
+            kinds = {state: mapping.get(kind, kind) for state, kind in kinds.items()}
+        found_labels = [kinds[state] for state in found_states]
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
         found = Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
         count = paths.shape[1]
         bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
+        if log_probabilities is None:
+            return [[(1.0, found.between(*ends))] for ends in pairwise(bounds)]
         probabilities = np.exp(np.minimum(log_probabilities, 0.0)).tolist()
+        exists = np.isfinite(log_probabilities)  # a short text may have fewer taggings than asked for
         return [
             [
                 (probabilities[i][k], found.between(bounds[i * count + k], bounds[i * count + k + 1]))

@@ -44,6 +44,15 @@ class Compaction:
             self._order = torch.argsort((~kept).to(torch.int8), dim=1, stable=True)
             self._back = torch.argsort(self._order, dim=1)
 
+    @classmethod
+    def of_whole_rows(cls, input_ids: Tensor) -> Compaction:
+        """Make one that has nothing to move, of rows (B, T) without padding."""
+        compaction = cls.__new__(cls)
+        compaction.lengths = input_ids.new_full(input_ids.shape[:1], input_ids.shape[1])
+        compaction.mask = torch.ones_like(input_ids, dtype=torch.bool)
+        compaction._order = compaction._back = None
+        return compaction
+
     def compact(self, values: Tensor) -> Tensor:
         """Reorder (B, T) or (B, T, D) values so that those of real tokens come first in each row."""
         return values if self._order is None else pick(values, self._order)

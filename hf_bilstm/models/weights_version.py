@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +16,27 @@ _SMALL, _NUM_SAMPLES = 4096, 32
 _SAME_SIZE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def module_version(module: nn.Module) -> Any:
+@dataclass(frozen=True)
+class SeenWeight:
+    """A weight as it was when it was looked at."""
+
+    pointer: int
+    dtype: torch.dtype
+    num_writes: int
+    values: bytes
+    numbers: np.ndarray = field(compare=False)  # a view of those that are looked at
+
+    def is_still(self, weight: Tensor) -> bool:
+        """Tell whether a weight is this one, and as it was."""
+        return (
+            weight.data_ptr() == self.pointer
+            and weight._version == self.num_writes
+            and weight.dtype is self.dtype
+            and self.numbers.tobytes() == self.values
+        )
+
+
+def module_version(module: nn.Module) -> list[SeenWeight] | None:
     """Tell the present weights and tables of a module from any others, as `weights_version` does.
 
     Args:
@@ -27,7 +48,7 @@ def module_version(module: nn.Module) -> Any:
     return weights_version(chain(module.parameters(), module.buffers()))
 
 
-def weights_version(weights: Iterable[Tensor]) -> Any:
+def weights_version(weights: Iterable[Tensor]) -> list[SeenWeight] | None:
     """Tell the present values of weights on the CPU from any others.
 
     PyTorch counts what is written to a tensor, but not what fused optimizers write, nor what is written to its `data`.
@@ -47,5 +68,18 @@ def weights_version(weights: Iterable[Tensor]) -> Any:
         numbers = weight.detach().view(_SAME_SIZE[weight.itemsize]).numpy().reshape(-1)
         if numbers.size > _SMALL:
             numbers = numbers[:: numbers.size // _NUM_SAMPLES]
-        version.append((weight.data_ptr(), weight.dtype, weight._version, numbers.tobytes()))
+        version.append(SeenWeight(weight.data_ptr(), weight.dtype, weight._version, numbers.tobytes(), numbers))
     return version
+
+
+def is_current(version: list[SeenWeight] | None, weights: tuple[Tensor, ...]) -> bool:
+    """Tell whether weights are still of a version; as `weights_version` would, and sooner.
+
+    Args:
+        version: What `weights_version` gave of as many weights, or None, which nothing is of.
+        weights: Parameters or buffers.
+
+    Returns:
+        True if none of them was written to or replaced.
+    """
+    return version is not None and all(seen.is_still(weight) for seen, weight in zip(version, weights, strict=True))
