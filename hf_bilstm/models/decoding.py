@@ -17,6 +17,8 @@ from .partition import FORBIDDEN
 
 # Steps between two divisions by the sum, which keep numbers within their range.
 _STRIDE = 8
+_SMALLEST = float(np.finfo(np.float64).tiny)
+_LEAST_OVERLAP = _SMALLEST ** (2 / 3)  # see `partition._is_exact`
 _ROUNDING = 1e-6  # more than what rounding adds to the score of a path
 _LIKELIEST = 8  # states of a token among which the best path is looked for first
 _FEWER = 4  # so many times as many next, as long as those are so many times fewer than all
@@ -106,29 +108,29 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     reached = np.empty_like(steps)  # with it
     norms = np.empty((len(real[::_STRIDE]), num_rows))
     multiply = np.multiply
-    smallest_number = np.finfo(np.float64).tiny
-    moves: np.ndarray = chain.moves
-    left: np.ndarray = reached
-    right: np.ndarray = arrived[1:]
     matmul: Any = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
+    moves, shape = chain.moves, (2, num_rows, num_states)
+    of_a_step: tuple[int, ...] = shape
     if num_rows == 1 and chain.both_moves is not None:
-        matmul, moves = np.dot, chain.both_moves  # one product for both directions
-        left, right = reached.reshape(num_tokens, -1), arrived[1:].reshape(num_tokens, -1)
-    in_turn = enumerate(zip(arrived, steps, reached, left, right, strict=False))
-    for position, (before, step, current, factors, product) in in_turn:
+        matmul, moves, of_a_step = np.dot, chain.both_moves, (2 * num_states,)  # one product for both directions
+    before = arrived[0].reshape(of_a_step)
+    in_turn = (values.reshape(num_tokens, *of_a_step) for values in (steps, reached, arrived[1:]))
+    for position, (step, current, after) in enumerate(zip(*in_turn, strict=True)):
         multiply(before, step, out=current)
         if position % _STRIDE == 0:
-            norm = np.maximum(current.sum(axis=2, keepdims=True), smallest_number)  # (2, B, 1)
-            current /= norm
+            by_direction = current.reshape(shape)
+            norm = np.maximum(by_direction.sum(axis=2, keepdims=True), _SMALLEST)  # (2, B, 1)
+            by_direction /= norm
             norms[position // _STRIDE] = norm[0, :, 0]
-        matmul(factors, moves, out=product)
+        matmul(current, moves, out=after)
+        before = after
     onwards = reached[:, 1][reversal]
     posterior = arrived[:-1, 0] * onwards
     overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
     last = reached[np.maximum(lengths - 1, 0), 0, rows]  # (B, S)
     total = (peaks[:, :, 0] * real).sum(axis=0) + (np.log(norms) * real[::_STRIDE]).sum(axis=0)
     total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
-    is_exact = (overlap.min(axis=0) > smallest_number ** (2 / 3)) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
+    is_exact = (overlap.min(axis=0) > _LEAST_OVERLAP) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
     return PathSums(chain, by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
 
 
@@ -211,7 +213,7 @@ def _posterior_of(rows: np.ndarray, sums: PathSums) -> np.ndarray:
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    return np.log(np.maximum(probabilities, _SMALLEST))
 
 
 def _best_paths_among(states: np.ndarray, rows: np.ndarray, sums: PathSums) -> tuple[np.ndarray, np.ndarray]:
