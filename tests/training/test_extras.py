@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from warm_python import warm_python
 
+from hf_bilstm import BiLstmConfig, BiLstmForPreTraining, BiLstmTokenizer
 from hf_bilstm.cli import main
 from hf_bilstm.data import load_sample
 from hf_bilstm.training.recipes import read_recipe
@@ -35,7 +36,16 @@ def run_snippet(section: str) -> dict[str, Any]:
 
 
 def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
-    """Without dropout, and with the same rows in each step, two processes compute what one does."""
+    """Without dropout, and with the same rows in each step, two processes compute what one does.
+
+    They start from a language model whose weights are let go while they train.
+    """
+    data = load_sample("train")
+    tokenizer = BiLstmTokenizer.from_corpus(data["tokens"])
+    config = BiLstmConfig(vocab_size=len(tokenizer), embedding_size=32, hidden_size=48)
+    reader = BiLstmForPreTraining(config)
+    reader.save_pretrained(tmp_path / "read")
+    tokenizer.save_pretrained(tmp_path / "read")
     options = [
         "--max_steps",
         "25",
@@ -50,6 +60,7 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
     ]
     options += ["--eval_steps", "25", "--save_steps", "25", "--train_sampling_strategy", "random"]
     options += ["--token_dropout", "0", "--embedding_dropout", "0", "--hidden_dropout", "0"]
+    options += ["--model_name_or_path", str(tmp_path / "read"), "--unfreeze_every", "0.1"]  # epochs, of 67 steps
     options += ["--lexicon_dropout", "0", "--output_dir"]
     one, two = tmp_path / "one", tmp_path / "two"
     expected = train(read_recipe(str(recipe_file), [*options, str(one)]))
@@ -66,6 +77,8 @@ def test_two_processes_give_the_result_of_one(recipe_file, tmp_path):
         # Not number by number: where a gradient is next to nothing, Adam's step has the sign of its rounding.
         difference = (weight - theirs[name]).double()  # of tables too
         assert difference.norm() <= 0.02 * weight.double().norm(), name
+    layer = "encoder.layers.0.forward_rnn.weight_hh_l0"
+    assert not torch.equal(ours[f"bilstm.{layer}"], reader.bilstm.get_parameter(layer))
     results = json.loads((two / "all_results.json").read_text(encoding="utf-8"))
     assert results["training"]["train_loss"] == pytest.approx(expected["training"]["train_loss"], rel=5e-2)
     for split in ("validation", "test"):
@@ -101,7 +114,16 @@ rnn_type: [lstm, gru]
 
 def test_a_search_finds_a_recipe_that_gives_its_score(recipe_file, tmp_path, capsys):
     (tmp_path / "space.yaml").write_text(SPACE, encoding="utf-8")
-    options = ["--trials", "3", "--num_train_epochs", "3", "--output_dir", str(tmp_path / "out")]
+    options = [
+        "--trials",
+        "3",
+        "--num_train_epochs",
+        "2",
+        "--train_fraction",
+        "0.5",
+        "--output_dir",
+        str(tmp_path / "out"),
+    ]
     command = ["search", str(recipe_file), str(tmp_path / "space.yaml"), *options]
     tables = []
     for _ in range(2):
