@@ -10,6 +10,7 @@ Letters in shape comments: N rows (B sentences, or several copies of them), T to
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,10 @@ class LinearChainCrf(nn.Module):
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
         self._kept: tuple[list[SeenWeight], tuple[Tensor, Tensor, Tensor]] | None = None
         self._chain_of: tuple[tuple[Tensor, Tensor, Tensor], Chain] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out of copies what is kept by where the weights are."""
+        return {**self.__dict__, "_kept": None, "_chain_of": None}
 
     def extra_repr(self) -> str:
         """Name the arguments in the module's printed form."""

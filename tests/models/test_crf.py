@@ -563,6 +563,22 @@ def test_scores_that_are_written_to_without_notice_count_at_once():
     assert not torch.equal(after, before)
 
 
+def test_a_copy_that_is_given_the_weights_themselves_sees_what_is_written_to_them():
+    crf = make_crf("bioes")
+    emissions, lengths = make_batch(crf)
+    for name, weight in list(crf.named_parameters()):
+        setattr(crf, name, torch.nn.Parameter(weight.detach().clone()))  # never written to, as those of a copy
+    with torch.no_grad():
+        before = crf.log_partition(emissions, lengths)
+        twin = copy.deepcopy(crf)
+        for weight, original in zip(twin.parameters(), crf.parameters(), strict=True):
+            weight.data = original.data
+        crf.transitions.data += 1
+        after = crf.log_partition(emissions, lengths)
+        assert torch.equal(twin.log_partition(emissions, lengths), after)
+    assert not torch.equal(after, before)
+
+
 def test_copies_and_pickles_score_the_same_and_share_nothing():
     crf = make_crf("bioes")
     emissions, lengths = make_batch(crf)
