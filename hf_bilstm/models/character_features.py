@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
-from .recurrence import BidirectionalLayer, like_lengths, pick, reversal_index
+from .recurrence import BidirectionalLayer, find_reversal, like_lengths
 from .weights_version import module_version
 from .word_cache import WordCache
 
@@ -106,9 +106,8 @@ class CharacterBiLstm(nn.Module):
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Encode words; as `CharacterCnn.forward`."""
-        said = self.layer(embedded, reversal_index(lengths, embedded.shape[1]))
-        last = lengths[:, None] - 1
-        return self.layer.merge(*(pick(of_direction, last) for of_direction in said))[:, 0]
+        forward, backward = self.layer(embedded, find_reversal(lengths, embedded.shape[1]))
+        return self.layer.ends(forward, backward, lengths)[:, 0]
 
 
 class CharacterFeatures(nn.Module):

@@ -20,7 +20,7 @@ from .best_paths import best_scores, find_moves, n_best_paths, trace_back
 from .decoding import Chain, PathSums, best_paths, make_chain, score_paths, span_log_probabilities
 from .decoding import sum_paths as sum_in_numpy
 from .partition import FORBIDDEN, at_last, log_partition, sum_paths
-from .tagging_schemes import StateSpace
+from .tagging_schemes import OUTSIDE, StateSpace
 from .weights_version import SeenWeight, is_current, weights_version
 
 # What a caller sees in place of a forbidden score: finite in float32, and softmax turns it into 0.
@@ -54,6 +54,7 @@ class LinearChainCrf(nn.Module):
         super().__init__()
         self.space = space
         self.begins = np.array(space.starts)  # (S,) whether a state is the first of a span, or of no span
+        self.outside = np.array([state == OUTSIDE for state in space.states])  # (S,) whether it is of no span
         self._moves = find_moves(space)
         num_states = len(space.states)
         if learned:
@@ -228,12 +229,12 @@ class LinearChainCrf(nn.Module):
         Returns:
             Paths (B, T), 0 at padding, and their scores (B,).
         """
-        paths, _ = self.decode(emissions, lengths)
+        paths = torch.from_numpy(self.decode(emissions, lengths)[0]).to(emissions.device)
         return paths, self.path_scores(emissions, lengths, paths)
 
     @torch.no_grad()
-    def decode(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, PathSums | None]:
-        """Best legal path of each row, with the sums over all paths, which `span_log_likelihood` takes.
+    def decode(self, emissions: Tensor, lengths: Tensor) -> tuple[np.ndarray, PathSums | None]:
+        """Best legal path of each row, with the sums over all paths, as `span_log_likelihood` takes them.
 
         Args:
             emissions: (B, T, S).
@@ -244,7 +245,7 @@ class LinearChainCrf(nn.Module):
         """
         self._check(emissions, lengths)
         if emissions.numel() == 0:
-            return lengths.new_zeros(emissions.shape[:2]), None
+            return np.zeros(emissions.shape[:2], dtype=np.int64), None
         sums = self._sum(emissions, lengths)
         found, unknown = best_paths(sums)
         paths = np.where(sums.real, found, 0).T
@@ -252,7 +253,7 @@ class LinearChainCrf(nn.Module):
         if len(rows):
             _, best, real = self._best(sums.emissions[:, rows].transpose(1, 0, 2), sums.lengths[rows])
             paths[rows] = np.where(real, best, 0)
-        return torch.from_numpy(paths).to(emissions.device), sums
+        return paths, sums
 
     def _sum(self, emissions: Tensor, lengths: Tensor) -> PathSums:
         return sum_in_numpy(_to_numpy(emissions), _to_numpy(lengths), self._chain())
@@ -315,8 +316,8 @@ class LinearChainCrf(nn.Module):
 
     @torch.no_grad()
     def span_log_likelihood(
-        self, emissions: Tensor, lengths: Tensor, paths: Tensor, spans: Tensor, sums: PathSums | None = None
-    ) -> Tensor:
+        self, emissions: Tensor, lengths: Tensor, paths: np.ndarray, spans: np.ndarray, sums: PathSums | None = None
+    ) -> np.ndarray:
         """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
 
         Args:
@@ -327,12 +328,11 @@ class LinearChainCrf(nn.Module):
             sums: Of the same emissions, if `decode` has made them.
 
         Returns:
-            (N,) float64 on the CPU, at most 0.
+            (N,) float64, at most 0.
         """
-        if spans.shape[0] == 0:
-            return torch.zeros(0, dtype=torch.float64)
+        if len(spans) == 0:
+            return np.zeros(0)
         if sums is None:
             self._check(emissions, lengths)
             sums = self._sum(emissions, lengths)
-        found = span_log_probabilities(sums, paths.cpu().numpy(), spans.cpu().numpy(), self.begins)
-        return torch.from_numpy(found)
+        return span_log_probabilities(sums, paths, spans, self.begins)

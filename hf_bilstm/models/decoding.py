@@ -16,7 +16,7 @@ import torch
 from .partition import FORBIDDEN
 
 # Steps between two divisions by the sum, which keep numbers within their range.
-_STRIDE = 8
+_STRIDE = 16
 _SMALLEST = float(np.finfo(np.float64).tiny)
 _LEAST_OVERLAP = _SMALLEST ** (2 / 3)  # see `partition._is_exact`
 _ROUNDING = 1e-6  # more than what rounding adds to the score of a path
@@ -60,6 +60,7 @@ class PathSums(NamedTuple):
         lengths: (B,) real tokens of each row.
         real: (T, B) bool, where there is a token.
         onwards: (T, B, S) of all paths from each state on.
+        after: (T, B, S) of all paths after each state, up to the constant of `onwards` at the token that follows.
         posterior: (T, B, S) of all paths through each state; not normalised.
         overlap: (T, B) its sum at each token, 1 at padding.
         total: (B,) logarithm of the sum of all paths, 0 for an empty row.
@@ -71,6 +72,7 @@ class PathSums(NamedTuple):
     lengths: np.ndarray
     real: np.ndarray
     onwards: np.ndarray
+    after: np.ndarray
     posterior: np.ndarray
     overlap: np.ndarray
     total: np.ndarray
@@ -124,14 +126,14 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
             norms[position // _STRIDE] = norm[0, :, 0]
         matmul(current, moves, out=after)
         before = after
-    onwards = reached[:, 1][reversal]
+    onwards, after = reached[:, 1][reversal], arrived[:-1, 1][reversal]
     posterior = arrived[:-1, 0] * onwards
     overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
     last = reached[np.maximum(lengths - 1, 0), 0, rows]  # (B, S)
     total = (peaks[:, :, 0] * real).sum(axis=0) + (np.log(norms) * real[::_STRIDE]).sum(axis=0)
     total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
     is_exact = (overlap.min(axis=0) > _LEAST_OVERLAP) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
-    return PathSums(chain, by_token, lengths, real, onwards, posterior, overlap, total, is_exact)
+    return PathSums(chain, by_token, lengths, real, onwards, after, posterior, overlap, total, is_exact)
 
 
 def _matmul_in_torch(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
@@ -267,20 +269,19 @@ def span_log_probabilities(sums: PathSums, paths: np.ndarray, spans: np.ndarray,
     first_states = paths[rows, ranks, starts]
     posterior = np.log(sums.posterior[starts, rows, first_states] / sums.overlap[starts, rows])
     positions, of_rows = np.arange(num_tokens)[:, None, None], np.arange(len(paths))[:, None]
-    onwards = np.log(sums.onwards[positions, of_rows, steps])  # (T, B, K)
-    after = np.log((chain.moves[0][steps[:-1]] * sums.onwards[1:, :, None]).sum(axis=3))  # (T - 1, B, K)
+    onwards, after = (np.log(values[positions, of_rows, steps]) for values in (sums.onwards, sums.after))  # (T, B, K)
     following = np.log(sums.onwards[last, rows])  # (N, S)
     inexact = np.flatnonzero(~sums.is_exact)
     if len(inexact):
         logs = _sum_in_log_space(sums.emissions[:, inexact], sums.lengths[inexact], chain)
         onwards[:, inexact] = np.take_along_axis(logs.onwards, steps[:, inexact], 2)
-        after[:, inexact] = np.take_along_axis(logs.after[:-1], steps[:-1, inexact], 2)
+        after[:, inexact] = np.take_along_axis(logs.after, steps[:, inexact], 2)
         of_these = np.flatnonzero(~sums.is_exact[rows])
         places = np.searchsorted(inexact, rows[of_these])
         posterior[of_these] = logs.posterior[starts[of_these], places, first_states[of_these]]
         following[of_these] = logs.onwards[last[of_these], places]
     onwards, after, following = (np.maximum(logs, _LEAST_LOG) for logs in (onwards, after, following))
-    moved = chain.transitions[steps[:-1], steps[1:]] + onwards[1:] - after  # (T - 1, B, K)
+    moved = chain.transitions[steps[:-1], steps[1:]] + onwards[1:] - after[:-1]  # (T - 1, B, K)
     summed = np.zeros(steps.shape)
     np.cumsum(np.where(sums.real[1:, :, None], moved, 0.0), axis=0, out=summed[1:])
     inside = summed[ends - 1, rows, ranks] - summed[starts, rows, ranks]

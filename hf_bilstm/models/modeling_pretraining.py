@@ -21,7 +21,6 @@ from .modeling_bilstm import (
     restore,
 )
 from .modeling_sequence_classification import BiLstmForSequenceClassification
-from .recurrence import pick, reversal_index
 
 # Features of a token that tell of its neighbours, which are what is to be predicted.
 _LEAKS = ("bigram_buckets", "lexicon_embedding_size")
@@ -128,32 +127,30 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         characters = self.bilstm.read_characters(char_input_ids, compaction)
         embedded = self.bilstm.embeddings(input_ids, compaction.lengths, *characters)
         encoder: Any = self.bilstm.encoder
-        reversal = reversal_index(compaction.lengths, input_ids.shape[1])
-        forward, backward = encoder.read(embedded, reversal)  # (B, T, H) each, in the order of its reading
+        forward, backward = encoder.read(embedded, compaction.lengths)  # (B, T, H) each
         guesses = self.forward_projection(forward).float(), self.backward_projection(backward).float()  # (B, T, E)
         output = BiLstmForPreTrainingOutput()
         if labels is None:
             output.forward_logits = restore(self.decoder(guesses[0]), compaction)
-            output.backward_logits = restore(self.decoder(pick(guesses[1], reversal)), compaction)
+            output.backward_logits = restore(self.decoder(guesses[1]), compaction)
         else:
             targets = compaction.compact(to_integers(labels, "labels")).masked_fill(~compaction.mask, UNOBSERVED)
-            of_forward, num_forward = self._lose(guesses[0], targets)
-            of_backward, num_backward = self._lose(guesses[1], pick(targets, reversal))
+            of_forward, num_forward = self._lose(guesses[0][:, :-1], targets[:, 1:])
+            of_backward, num_backward = self._lose(guesses[1][:, 1:], targets[:, :-1])
             mean_forward, mean_backward = of_forward / max(1, num_forward), of_backward / max(1, num_backward)
             output.forward_loss, output.backward_loss = mean_forward.detach(), mean_backward.detach()
             output.loss = (mean_forward + mean_backward) / 2
             if num_items_in_batch is not None and self.training:
                 output.loss = (of_forward + of_backward) / (2 * num_items_in_batch)
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
-            merged = encoder.layers[0].merge(forward, pick(backward, reversal))
+            merged = encoder.layers[0].merge(forward, backward)
             output.hidden_states = (restore(embedded, compaction), restore(merged, compaction))
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def _lose(self, guesses: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-        """Sum the losses of (B, T, E) guesses at what comes next in (B, T) targets, and count them."""
-        following = targets[:, 1:]
-        kept = following != UNOBSERVED
-        states, wanted = guesses[:, :-1][kept], following[kept]  # (N, E), (N,)
+        """Sum the losses of (B, T, E) guesses at (B, T) targets, and count them."""
+        kept = targets != UNOBSERVED
+        states, wanted = guesses[kept], targets[kept]  # (N, E), (N,)
         if wanted.numel() and int(wanted.max()) >= self.config.vocab_size:
             raise ValueError(
                 f"labels hold {int(wanted.max())}, but the model knows the ids 0 to {self.config.vocab_size - 1}: "

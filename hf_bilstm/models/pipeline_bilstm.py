@@ -24,7 +24,7 @@ from .pipeline_batches import part_batches, read_windows
 from .pipeline_options import TaggingOptions, check_options, combine_options, is_count
 from .pipeline_processes import TaggerProcesses
 from .pipeline_results import Row, Spans, find_spans, write_results
-from .tagging_schemes import OUTSIDE, split_tag
+from .tagging_schemes import split_tag
 from .word_lists import fold_text
 
 TASK = "bilstm-tagging"
@@ -282,7 +282,8 @@ class TaggingPipeline(TokenClassificationPipeline):
 
     def _character_table(self) -> CharacterTable | None:
         """Give what makes characters of words for models that look into words."""
-        if not self.model.config.char_embedding_size:
+        model: Any = self.model
+        if model.bilstm.embeddings.characters is None:
             return None
         table: CharacterTable | None = getattr(self.tokenizer, "character_table", None)
         if table is None:
@@ -335,28 +336,25 @@ class TaggingPipeline(TokenClassificationPipeline):
         model: Any = self.model
         log_probabilities = sums = None  # nobody asks for the probability of the best tagging alone
         if options.n_best is None:
-            paths, sums = model.crf.decode(emissions, lengths)
-            paths = paths[:, None]  # (B, 1, T)
+            best, sums = model.crf.decode(emissions, lengths)
+            paths = best[:, None]  # (B, 1, T)
         else:
-            paths, scores = model.crf.n_best(emissions, lengths, options.n_best)
+            found, path_scores = model.crf.n_best(emissions, lengths, options.n_best)
+            paths = found.cpu().numpy()
             totals = model.crf.log_partition(emissions, lengths)
-            log_probabilities = (scores - totals[:, None]).cpu().numpy()
+            log_probabilities = (path_scores - totals[:, None]).cpu().numpy()
 
-        id2label, plain = model.config.id2label, model.config.tagging_scheme == "none"
-        states = [id2label[label] for label in model.crf.space.state_to_label]
-        wanted = [label != OUTSIDE or options.return_words for label in states]
-        path_states = paths.cpu().numpy()
-        spans = find_spans(path_states, real[:, None], model.crf.begins, np.array(wanted))
+        wanted = np.ones_like(model.crf.outside) if options.return_words else ~model.crf.outside
+        spans = find_spans(paths, real[:, None], model.crf.begins, wanted)
         scores = np.zeros(len(spans))
         if options.threshold is not None or not (options.scheme or options.return_words):
-            on_device = torch.from_numpy(spans).to(self.device)
-            scores = np.exp(model.crf.span_log_likelihood(emissions, lengths, paths, on_device, sums).numpy())
+            scores = np.exp(model.crf.span_log_likelihood(emissions, lengths, paths, spans, sums))
             kept = scores >= (options.threshold or 0.0)
             spans, scores = spans[kept], scores[kept]
 
         place, rank, first, end = spans.T
-        found_states = path_states[place, rank, first].tolist()
-        kinds = {state: states[state] if plain else split_tag(states[state])[1] for state in set(found_states)}
+        found_states = paths[place, rank, first].tolist()
+        kinds = self._kinds(set(found_states))
         if options.tagset is not None:
             mapping = (model.config.tag_mappings or {}).get(options.tagset, {})
             kinds = {state: mapping.get(kind, kind) for state, kind in kinds.items()}
@@ -364,7 +362,7 @@ class TaggingPipeline(TokenClassificationPipeline):
         offsets = np.concatenate([row.offsets for row in rows])
         row_starts = np.cumsum([0, *(len(row.ids) for row in rows)])
         starts, stops = offsets[row_starts[place] + first, 0], offsets[row_starts[place] + end - 1, 1]
-        found = Spans(found_labels, *(column.tolist() for column in (scores, first, end, starts, stops)))
+        found = Spans(found_labels, scores.tolist(), *(column.tolist() for column in (first, end, starts, stops)))
         count = paths.shape[1]
         bounds = np.searchsorted(place * count + rank, np.arange(len(rows) * count + 1)).tolist()
         if log_probabilities is None:
@@ -378,6 +376,13 @@ class TaggingPipeline(TokenClassificationPipeline):
             ]
             for i in range(len(rows))
         ]
+
+    def _kinds(self, states: set[int]) -> dict[int, str]:
+        """Name what each state marks: the type of a span, or the label where labels are plain."""
+        model: Any = self.model
+        id2label, plain = model.config.id2label, model.config.tagging_scheme == "none"
+        labels = {state: id2label[model.crf.space.state_to_label[state]] for state in states}
+        return labels if plain else {state: split_tag(label)[1] for state, label in labels.items()}
 
     def _find_new_tokens(self, rows: list[Row], input_ids: np.ndarray, dictionary: BoundDictionary) -> None:
         """Tell apart, in place, the unknown tokens that a dictionary knows."""

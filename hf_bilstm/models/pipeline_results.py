@@ -58,8 +58,9 @@ def find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: 
     """
     shape = (*paths.shape[:2], paths.shape[2] + 1)  # one more, so that every span ends at a boundary of its own row
     boundary, is_first = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    boundary[:, :, :-1] = begins[paths] | ~real
-    is_first[:, :, :-1] = begins[paths] & wanted[paths] & real
+    begun = begins[paths]
+    boundary[:, :, :-1] = begun | ~real
+    is_first[:, :, :-1] = begun & wanted[paths] & real
     places = np.flatnonzero(boundary)
     is_first = is_first.ravel()[places]
     rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)

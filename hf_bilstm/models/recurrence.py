@@ -10,11 +10,12 @@ Letters in shape comments: B batch, T tokens, D features, H hidden size of one d
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from .packed_weights import PackedWeights
+from .packed_weights import PackedWeights, run_kernel
 
 # What a step costs beside its rows, in rows; measured with 100 to 200 units on a CPU.
 _STEP_COST = 4
@@ -30,14 +31,13 @@ class Compaction:
 
     Attributes:
         lengths: (B,) number of real tokens of each row.
-        mask: (B, T) bool, true at the first `lengths` positions.
+        num_tokens: T.
     """
 
     def __init__(self, attention_mask: Tensor) -> None:
         kept = attention_mask.bool()
-        num_tokens = kept.shape[1]
+        self.num_tokens = kept.shape[1]
         self.lengths = kept.sum(dim=1)
-        self.mask = torch.arange(num_tokens, device=kept.device) < self.lengths[:, None]
         self._order = self._back = None
         if not torch.equal(self.mask, kept):
             # A stable sort of "is padding" lists each row's real positions first, in their order.
@@ -48,10 +48,15 @@ class Compaction:
     def of_whole_rows(cls, input_ids: Tensor) -> Compaction:
         """Make one that has nothing to move, of rows (B, T) without padding."""
         compaction = cls.__new__(cls)
-        compaction.lengths = input_ids.new_full(input_ids.shape[:1], input_ids.shape[1])
-        compaction.mask = torch.ones_like(input_ids, dtype=torch.bool)
+        compaction.num_tokens = input_ids.shape[1]
+        compaction.lengths = input_ids.new_full(input_ids.shape[:1], compaction.num_tokens)
         compaction._order = compaction._back = None
         return compaction
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """(B, T) bool, true at the first `lengths` positions."""
+        return torch.arange(self.num_tokens, device=self.lengths.device) < self.lengths[:, None]
 
     def compact(self, values: Tensor) -> Tensor:
         """Reorder (B, T) or (B, T, D) values so that those of real tokens come first in each row."""
@@ -244,7 +249,7 @@ class BidirectionalLayer(nn.Module):
         rnn = {"lstm": nn.LSTM, "gru": nn.GRU}[rnn_type]
         self.forward_rnn = rnn(input_size, hidden_size, batch_first=True)
         self.backward_rnn = rnn(input_size, hidden_size, batch_first=True)
-        self._packed = PackedWeights(), PackedWeights()
+        self._packed = PackedWeights()
         self.merge_mode = merge_mode
 
     def forward(self, values: Tensor, reversal: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -255,11 +260,34 @@ class BidirectionalLayer(nn.Module):
             reversal: What `find_reversal` gives.
 
         Returns:
-            What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
-            token. What stands at padding is arbitrary.
+            What each direction says at each token, having read it, (B, T, H). What stands at padding is arbitrary.
         """
-        forward = self._packed[0].run(self.forward_rnn, values)
-        return forward, self._packed[1].run(self.backward_rnn, reverse(values, reversal))
+        packed = self._packed.lay_out((self.forward_rnn, self.backward_rnn), values)
+        if packed is None:
+            forward = self.forward_rnn(values)[0]
+            return forward, reverse(self.backward_rnn(reverse(values, reversal))[0], reversal)
+        start = values.new_zeros(values.shape[0], self.forward_rnn.hidden_size)
+        steps = values.transpose(0, 1).contiguous()  # (T, B, D)
+        forward = run_kernel(packed[0], steps, start, backward=False).transpose(0, 1)
+        if reversal is None:
+            return forward, run_kernel(packed[1], steps, start, backward=True).transpose(0, 1)
+        # Read from the end, a row with padding would begin with it.
+        steps = reverse(values, reversal).transpose(0, 1).contiguous()
+        backward = run_kernel(packed[1], steps, start, backward=False).transpose(0, 1)
+        return forward, reverse(backward, reversal)
+
+    def ends(self, forward: Tensor, backward: Tensor, lengths: Tensor) -> Tensor:
+        """Merge the states in which the directions end: at a row's last token, and at its first.
+
+        Args:
+            forward: (B, T, H), at least one token.
+            backward: (B, T, H).
+            lengths: (B,) real tokens of each row, 0 for a row whose state is arbitrary.
+
+        Returns:
+            (B, 1, D), as `merge` gives.
+        """
+        return self.merge(pick(forward, (lengths - 1).clamp(min=0)[:, None]), backward[:, :1])
 
     def merge(self, forward: Tensor, backward: Tensor) -> Tensor:
         """Merge what the directions say of the same tokens.
@@ -334,29 +362,27 @@ class BiRecurrentEncoder(nn.Module):
         outputs, said = self._run_layers(values, lengths)
         if values.numel() == 0:
             return outputs, values.new_zeros(values.shape[0], self.output_size)
-        last = (lengths - 1).clamp(min=0)[:, None]
-        ends = self.layers[-1].merge(*(pick(of_direction, last) for of_direction in said))  # type: ignore[operator]
+        ends: Tensor = self.layers[-1].ends(*said, lengths)  # type: ignore[operator]
         return outputs, self.dropout(ends)[:, 0]
 
-    def read(self, values: Tensor, reversal: Tensor | None) -> tuple[Tensor, Tensor]:
+    def read(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Run the first layer, each direction for itself.
 
         Args:
             values: (B, T, D), right-padded.
-            reversal: What `find_reversal` gives.
+            lengths: (B,) real tokens of each row.
 
         Returns:
-            What each direction says after each token it has read, (B, T, H): the backward one begins with a row's last
-            token.
+            What each direction says at each token, having read it, (B, T, H).
         """
         if values.numel() == 0:
             nothing = values.new_zeros(*values.shape[:2], self.hidden_size)
             return nothing, nothing
-        forward, backward = self.layers[0](values, reversal)
+        forward, backward = self.layers[0](values, find_reversal(lengths, values.shape[1]))
         return self.dropout(forward), self.dropout(backward)
 
     def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
-        """Give each layer's output, and what the directions of the last one said in their own order."""
+        """Give each layer's output, and what each direction of the last one said."""
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             nothing = values.new_zeros(*values.shape[:2], self.output_size)
             return [nothing for _ in self.layers], (nothing, nothing)
@@ -364,6 +390,6 @@ class BiRecurrentEncoder(nn.Module):
         outputs = []
         for layer in self.layers:
             said = layer(values, reversal)
-            values = self.dropout(layer.merge(said[0], reverse(said[1], reversal)))  # type: ignore[operator]
+            values = self.dropout(layer.merge(*said))  # type: ignore[operator]
             outputs.append(values)
         return outputs, said

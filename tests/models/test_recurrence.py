@@ -162,9 +162,12 @@ def test_weights_laid_out_once_follow_every_change():
 
     def check(layer, values=values):
         with torch.no_grad():
-            expected = layer.forward_rnn(values)[0], layer.backward_rnn(pick(values, reversal))[0]
+            backward = pick(layer.backward_rnn(pick(values, reversal))[0], reversal)
+            expected = layer.forward_rnn(values)[0], backward
             for _ in range(2):  # the second time by what is kept
                 assert all(map(torch.equal, layer(values, reversal), expected))
+            whole = layer.forward_rnn(values)[0], layer.backward_rnn(values.flip(1))[0].flip(1)
+            assert all(map(torch.equal, layer(values, None), whole))
 
     check(layer)
     with torch.no_grad():
@@ -185,7 +188,7 @@ def test_weights_laid_out_once_follow_every_change():
     seen = []
     layer.forward_rnn.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs))
     check(layer)
-    assert len(seen) == 3
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float32])
