@@ -33,9 +33,17 @@ def _work_dtype(device: torch.device) -> torch.dtype:
 
 
 def _to_numpy(values: Tensor) -> np.ndarray:
-    """Give scores as float64, and whole numbers as they are."""
-    values = values.cpu()  # first: Apple's GPUs have no float64
-    return (values.double() if values.is_floating_point() else values).numpy()
+    """Give scores in at least float32, and whole numbers as they are."""
+    return (values.float() if values.dtype in (torch.float16, torch.bfloat16) else values).cpu().numpy()
+
+
+def _state_table(space: StateSpace) -> np.ndarray:
+    """State of each label before each other, and before the end, (L, L + 1); -1 where there is not just one."""
+    owners = np.eye(max(space.state_to_label) + 1)[list(space.state_to_label)]  # (S, L)
+    leads = np.column_stack((np.array(space.transitions) @ owners > 0, space.ends))  # (S, L + 1)
+    counts = owners.T @ leads
+    states = (owners * np.arange(len(owners))[:, None]).T @ leads
+    return np.where(counts == 1, states, -1).astype(np.int64)
 
 
 class LinearChainCrf(nn.Module):
@@ -63,6 +71,7 @@ class LinearChainCrf(nn.Module):
             self.end_transitions = nn.Parameter(torch.zeros(num_states))
         self.learned = learned
         self._penalties: dict[torch.device, tuple[Tensor, Tensor, Tensor]] = {}
+        self._state_of: dict[torch.device, Tensor] = {}
         self._kept: tuple[list[SeenWeight], tuple[Tensor, Tensor, Tensor]] | None = None
         self._chain_of: tuple[tuple[Tensor, Tensor, Tensor], Chain] | None = None
 
@@ -150,6 +159,24 @@ class LinearChainCrf(nn.Module):
         agreeing, total = self.log_partition(both, lengths.repeat(2)).chunk(2)
         return agreeing - total if rival_costs is not None else (agreeing - total).clamp(max=0.0)
 
+    def path_log_likelihood(
+        self, emissions: Tensor, lengths: Tensor, paths: Tensor, rival_costs: Tensor | None = None
+    ) -> Tensor:
+        """Log-probability of one path a row; as `log_likelihood` of observations that leave no other, at less cost.
+
+        Args:
+            emissions: (B, T, S).
+            lengths: (B,).
+            paths: (B, T) states; what stands at padding is ignored.
+            rival_costs: As in `log_likelihood`.
+
+        Returns:
+            (B,), at most 0 without `rival_costs`; 0 for an empty row.
+        """
+        rivals = emissions if rival_costs is None else emissions + rival_costs
+        found = self.path_scores(emissions, lengths, paths) - self.log_partition(rivals, lengths)
+        return found if rival_costs is not None else found.clamp(max=0.0)
+
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Posterior probability of every state at every token.
 
@@ -191,6 +218,29 @@ class LinearChainCrf(nn.Module):
         if mixed.any():
             paths[mixed] = trace_back(best.up_to[mixed], lengths[mixed], chain)
         return best.through, paths, real
+
+    def only_paths(self, labels: Tensor, lengths: Tensor) -> Tensor | None:
+        """Find the one path of each row that can agree with its labels, where they leave no choice.
+
+        The state of a label follows from the label after it: `B-X` before `I-X` opens a span, before others it is one.
+
+        Args:
+            labels: (B, T) label ids, negative where unknown; what stands at padding is ignored.
+            lengths: (B,).
+
+        Returns:
+            (B, T) states, arbitrary at padding; None if a label is unknown, or more than one state is possible.
+        """
+        if labels.device not in self._state_of:
+            with torch.inference_mode(False):  # as in `_scores`
+                self._state_of[labels.device] = torch.tensor(_state_table(self.space), device=labels.device)
+        table = self._state_of[labels.device]  # (L, L + 1)
+        real = torch.arange(labels.shape[1], device=labels.device) < lengths[:, None]
+        # Nothing comes after the last label, which is the last column.
+        following = torch.where(real, labels, -1)[:, 1:].clamp(min=-1)
+        states = table[labels.clamp(min=0), nn.functional.pad(following, (0, 1), value=-1)]
+        is_known = (labels >= 0) & (states >= 0)
+        return states if bool((is_known | ~real).all()) else None
 
     def path_scores(self, emissions: Tensor, lengths: Tensor, paths: Tensor) -> Tensor:
         """Score of one path a row.
@@ -249,7 +299,7 @@ class LinearChainCrf(nn.Module):
         sums = self._sum(emissions, lengths)
         found, unknown = best_paths(sums)
         paths = np.where(sums.real, found, 0).T
-        rows = np.flatnonzero(unknown)
+        rows = unknown.nonzero()[0]
         if len(rows):
             _, best, real = self._best(sums.emissions[:, rows].transpose(1, 0, 2), sums.lengths[rows])
             paths[rows] = np.where(real, best, 0)
@@ -280,7 +330,7 @@ class LinearChainCrf(nn.Module):
         self._check(emissions, lengths)
         if emissions.numel() == 0:
             return emissions.new_zeros(emissions.shape, dtype=torch.float32)
-        through, paths, real = self._best(_to_numpy(emissions), _to_numpy(lengths))
+        through, paths, real = self._best(_to_numpy(emissions).astype(np.float64), _to_numpy(lengths))
         best = through[real]  # (N, S), of N tokens
         best -= best.max(axis=1, keepdims=True)
         np.clip(best, FORBIDDEN_LOGIT, -1e-6, out=best)

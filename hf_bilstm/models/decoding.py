@@ -118,13 +118,13 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     before = arrived[0].reshape(of_a_step)
     in_turn = (values.reshape(num_tokens, *of_a_step) for values in (steps, reached, arrived[1:]))
     for position, (step, current, after) in enumerate(zip(*in_turn, strict=True)):
-        multiply(before, step, out=current)
+        multiply(before, step, current)
         if position % _STRIDE == 0:
             by_direction = current.reshape(shape)
             norm = np.maximum(by_direction.sum(axis=2, keepdims=True), _SMALLEST)  # (2, B, 1)
             by_direction /= norm
             norms[position // _STRIDE] = norm[0, :, 0]
-        matmul(current, moves, out=after)
+        matmul(current, moves, after)
         before = after
     onwards, after = reached[:, 1][reversal], arrived[:-1, 1][reversal]
     posterior = arrived[:-1, 0] * onwards
@@ -176,7 +176,7 @@ def best_paths(sums: PathSums) -> tuple[np.ndarray, np.ndarray]:
     unknown = ~sums.is_exact
     scores = score_paths(paths, sums.emissions, sums.real, sums.chain) - sums.total
     # Of these the others have more than half of the probability.
-    rows = np.flatnonzero((scores < math.log(0.5) + _ROUNDING) & sums.is_exact & (sums.lengths > 0))
+    rows = ((scores < math.log(0.5) + _ROUNDING) & sums.is_exact & (sums.lengths > 0)).nonzero()[0]
     scores = scores[rows]
     num_states = sums.posterior.shape[2]
     if len(rows):
@@ -271,12 +271,12 @@ def span_log_probabilities(sums: PathSums, paths: np.ndarray, spans: np.ndarray,
     positions, of_rows = np.arange(num_tokens)[:, None, None], np.arange(len(paths))[:, None]
     onwards, after = (np.log(values[positions, of_rows, steps]) for values in (sums.onwards, sums.after))  # (T, B, K)
     following = np.log(sums.onwards[last, rows])  # (N, S)
-    inexact = np.flatnonzero(~sums.is_exact)
+    inexact = (~sums.is_exact).nonzero()[0]
     if len(inexact):
         logs = _sum_in_log_space(sums.emissions[:, inexact], sums.lengths[inexact], chain)
         onwards[:, inexact] = np.take_along_axis(logs.onwards, steps[:, inexact], 2)
         after[:, inexact] = np.take_along_axis(logs.after, steps[:, inexact], 2)
-        of_these = np.flatnonzero(~sums.is_exact[rows])
+        of_these = (~sums.is_exact[rows]).nonzero()[0]
         places = np.searchsorted(inexact, rows[of_these])
         posterior[of_these] = logs.posterior[starts[of_these], places, first_states[of_these]]
         following[of_these] = logs.onwards[last[of_these], places]

@@ -136,7 +136,8 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         else:
             targets = compaction.compact(to_integers(labels, "labels")).masked_fill(~compaction.mask, UNOBSERVED)
             of_forward, num_forward = self._lose(guesses[0][:, :-1], targets[:, 1:])
-            of_backward, num_backward = self._lose(guesses[1][:, 1:], targets[:, :-1])
+            before = targets[:, :-1].masked_fill(~compaction.mask[:, 1:], UNOBSERVED)  # no guess at the last token
+            of_backward, num_backward = self._lose(guesses[1][:, 1:], before)
             mean_forward, mean_backward = of_forward / max(1, num_forward), of_backward / max(1, num_backward)
             output.forward_loss, output.backward_loss = mean_forward.detach(), mean_backward.detach()
             output.loss = (mean_forward + mean_backward) / 2

@@ -91,7 +91,7 @@ def combine_options(options: dict[str, Any], config: BiLstmConfig) -> TaggingOpt
         raise ValueError(f"{' and '.join(kinds)} ask for different results: take one of them a call.")
     if combined.threshold is not None and kinds in (["n_best"], ["return_words"]):
         raise ValueError(f"threshold drops spans, and {kinds[0]} needs all of them: leave one of the two out.")
-    if config.tagging_scheme == "none" and kinds in (["scheme"], ["return_words"]):
+    if kinds in (["scheme"], ["return_words"]) and config.tagging_scheme == "none":
         raise ValueError(
             f"{kinds[0]} needs a tagger of spans, and this one has plain labels (tagging_scheme='none'): without "
             f"it every token comes with its label."

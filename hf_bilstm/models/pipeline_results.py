@@ -61,8 +61,8 @@ def find_spans(paths: np.ndarray, real: np.ndarray, begins: np.ndarray, wanted: 
     begun = begins[paths]
     boundary[:, :, :-1] = begun | ~real
     is_first[:, :, :-1] = begun & wanted[paths] & real
-    places = np.flatnonzero(boundary)
-    is_first = is_first.ravel()[places]
+    places = boundary.reshape(-1).nonzero()[0]
+    is_first = is_first.reshape(-1)[places]
     rows, ranks, first = np.unravel_index(places[is_first], boundary.shape)
     sizes = (places[1:] - places[:-1])[is_first[:-1]]  # no span begins at the last boundary
     return np.array((rows, ranks, first, first + sizes)).T

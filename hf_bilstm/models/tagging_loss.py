@@ -112,7 +112,11 @@ def tagging_loss(
         costs = None
         if weights is not None:
             costs = torch.where(observed, 0.0, weights.log().clamp(min=FORBIDDEN)[:, :, None])
-        total = crf.log_likelihood(emissions, lengths, observed, costs).sum()
+        paths = crf.only_paths(labels, lengths)
+        if paths is None:
+            total = crf.log_likelihood(emissions, lengths, observed, costs).sum()
+        else:
+            total = crf.path_log_likelihood(emissions, lengths, paths, costs).sum()
     else:
         possible = observed & (emissions > FORBIDDEN / 2)
         agreeing = emissions.masked_fill(~narrow(possible, lengths, crf.space), FORBIDDEN)

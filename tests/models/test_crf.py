@@ -401,6 +401,41 @@ def test_rival_costs_are_added_to_the_denominator():
     torch.testing.assert_close(crf.log_likelihood(emissions, lengths, observed, costs)[0], expected)
 
 
+@CASES
+def test_labels_without_a_choice_have_the_likelihood_of_their_path(scheme, learned):
+    """With costs and without, rows of all lengths, against the sum over all paths that agree."""
+    labels = {"none": [0, 1, 1, 2, 0, 1], "iob2": [0, 1, 2, 2, 1, 3], "bioes": [0, 1, 2, 2, 1, 3]}[scheme]
+    crf = make_crf(scheme, learned)
+    lengths = [6, 0, 1, 3, 2]
+    emissions, _ = make_batch(crf, lengths)
+    batch = torch.tensor(labels).repeat(len(lengths), 1)
+    batch[3, 3:] = -100  # padding
+    lengths = torch.tensor(lengths)
+    paths = crf.only_paths(batch, lengths)
+    observed = torch.tensor(crf.space.state_to_label) == batch[:, :, None]
+    observed[3, 3:] = True
+    for costs in (None, torch.where(observed, 0.0, 0.7).double()):
+        found = crf.path_log_likelihood(first := emissions.clone().requires_grad_(), lengths, paths, costs)
+        expected = crf.log_likelihood(second := emissions.clone().requires_grad_(), lengths, observed, costs)
+        torch.testing.assert_close(found, expected)
+        weights = [*crf.parameters()]
+        of_path = torch.autograd.grad(found.sum(), [first, *weights])
+        torch.testing.assert_close(of_path, torch.autograd.grad(expected.sum(), [second, *weights]))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_only_path_is_found_for_labels_that_leave_no_choice(scheme):
+    crf = make_crf(scheme)
+    owners = torch.tensor(crf.space.state_to_label)
+    for path in enumerate_scores(crf, torch.zeros(4, len(owners), dtype=torch.float64))[0]:
+        labels = torch.cat((owners[path], torch.tensor([-100])))[None]
+        assert torch.equal(crf.only_paths(labels, torch.tensor([4]))[0, :4], path)
+        for place in range(4):
+            unknown = labels.clone()
+            unknown[0, place] = -100
+            assert crf.only_paths(unknown, torch.tensor([4])) is None
+
+
 def numpy_viterbi(emissions, start, transitions, end):
     """Textbook Viterbi in float64, scores kept small by subtracting each step's best."""
     score = start + emissions[0]
