@@ -288,8 +288,8 @@ class FlairPeer:
 
 
 def singles(setting: Setting) -> list[str]:
-    """Cut fifty texts of 30 characters."""
-    return [text[:30] for text in setting.texts if len(text) >= 30][:50]
+    """Cut two hundred texts of 30 characters."""
+    return [text[:30] for text in setting.texts if len(text) >= 30][:200]
 
 
 def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:

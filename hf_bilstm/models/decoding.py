@@ -26,7 +26,6 @@ _HOPE = 5.0  # logarithm of how much likelier than a path of likely states the b
 # Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
 _SHARED_OUT = 2**18
 _FEW_STATES = 64  # up to which two small products cost more than one that is half zeros
-_LEAST_LOG = -1e9  # stands for log 0, so that differences of logarithms are finite
 
 
 class Chain(NamedTuple):
@@ -114,7 +113,8 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     moves, shape = chain.moves, (2, num_rows, num_states)
     of_a_step: tuple[int, ...] = shape
     if num_rows == 1 and chain.both_moves is not None:
-        matmul, moves, of_a_step = np.dot, chain.both_moves, (2 * num_states,)  # one product for both directions
+        # One product for both directions, by the method, which costs less than the function.
+        matmul, moves, of_a_step = np.ndarray.dot, chain.both_moves, (2 * num_states,)
     before = arrived[0].reshape(of_a_step)
     in_turn = (values.reshape(num_tokens, *of_a_step) for values in (steps, reached, arrived[1:]))
     for position, (step, current, after) in enumerate(zip(*in_turn, strict=True)):
@@ -215,7 +215,7 @@ def _posterior_of(rows: np.ndarray, sums: PathSums) -> np.ndarray:
 
 
 def _log(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probabilities, _SMALLEST))
+    return np.log(np.fmax(probabilities, _SMALLEST))  # 0 / 0 counts as 0
 
 
 def _best_paths_among(states: np.ndarray, rows: np.ndarray, sums: PathSums) -> tuple[np.ndarray, np.ndarray]:
@@ -246,7 +246,7 @@ def _best_paths_among(states: np.ndarray, rows: np.ndarray, sums: PathSums) -> t
     return states[positions, columns, places], (first - second).min(axis=0)
 
 
-@np.errstate(divide="ignore", invalid="ignore")  # the logarithms of 0, and of what is not exact and replaced
+@np.errstate(divide="ignore", invalid="ignore")  # of states that nothing comes after, and of what is replaced
 def span_log_probabilities(sums: PathSums, paths: np.ndarray, spans: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Log-probability of stretches of given paths: of just these states there, and of nothing going on after them.
 
@@ -265,31 +265,31 @@ def span_log_probabilities(sums: PathSums, paths: np.ndarray, spans: np.ndarray,
     rows, ranks, starts, ends = spans.T
     chain, num_tokens = sums.chain, len(sums.emissions)
     steps = paths.transpose(2, 0, 1)  # (T, B, K)
-    last = np.minimum(ends, num_tokens - 1)
-    first_states = paths[rows, ranks, starts]
-    posterior = np.log(sums.posterior[starts, rows, first_states] / sums.overlap[starts, rows])
+    first_states, last_states = paths[rows, ranks, starts], paths[rows, ranks, ends - 1]
+    next_tokens = np.minimum(ends, num_tokens - 1)
     positions, of_rows = np.arange(num_tokens)[:, None, None], np.arange(len(paths))[:, None]
-    onwards, after = (np.log(values[positions, of_rows, steps]) for values in (sums.onwards, sums.after))  # (T, B, K)
-    following = np.log(sums.onwards[last, rows])  # (N, S)
+    onwards, after = (values[positions, of_rows, steps] for values in (sums.onwards, sums.after))  # (T, B, K)
+    moved = chain.moves[0][steps[:-1], steps[1:]] * onwards[1:] / after[:-1]  # (T - 1, B, K)
+    posterior = sums.posterior[starts, rows, first_states] / sums.overlap[starts, rows]
+    anew = chain.moves[0][last_states] * sums.onwards[next_tokens, rows] * begins  # (N, S)
+    closed = anew.sum(axis=1) / after[ends - 1, rows, ranks]
     inexact = (~sums.is_exact).nonzero()[0]
     if len(inexact):
         logs = _sum_in_log_space(sums.emissions[:, inexact], sums.lengths[inexact], chain)
-        onwards[:, inexact] = np.take_along_axis(logs.onwards, steps[:, inexact], 2)
-        after[:, inexact] = np.take_along_axis(logs.after, steps[:, inexact], 2)
+        onwards, after = (np.take_along_axis(values, steps[:, inexact], 2) for values in (logs.onwards, logs.after))
+        given = chain.transitions[steps[:-1, inexact], steps[1:, inexact]] + onwards[1:] - after[:-1]
+        moved[:, inexact] = np.exp(np.minimum(given, 0.0))
         of_these = (~sums.is_exact[rows]).nonzero()[0]
         places = np.searchsorted(inexact, rows[of_these])
-        posterior[of_these] = logs.posterior[starts[of_these], places, first_states[of_these]]
-        following[of_these] = logs.onwards[last[of_these], places]
-    onwards, after, following = (np.maximum(logs, _LEAST_LOG) for logs in (onwards, after, following))
-    moved = chain.transitions[steps[:-1], steps[1:]] + onwards[1:] - after[:-1]  # (T - 1, B, K)
+        posterior[of_these] = np.exp(logs.posterior[starts[of_these], places, first_states[of_these]])
+        following = chain.transitions[last_states[of_these]] + logs.onwards[next_tokens[of_these], places]
+        following -= after[ends[of_these] - 1, places, ranks[of_these]][:, None]
+        closed[of_these] = (np.exp(np.minimum(following, 0.0)) * begins).sum(axis=1)
     summed = np.zeros(steps.shape)
-    np.cumsum(np.where(sums.real[1:, :, None], moved, 0.0), axis=0, out=summed[1:])
+    np.cumsum(np.where(sums.real[1:, :, None], _log(moved), 0.0), axis=0, out=summed[1:])
     inside = summed[ends - 1, rows, ranks] - summed[starts, rows, ranks]
-    following += chain.transitions[paths[rows, ranks, ends - 1]]  # (N, S)
-    peak = following.max(axis=1, keepdims=True)
-    weights = np.exp(following - peak)
-    closed = np.log((weights * begins).sum(axis=1)) - np.log(weights.sum(axis=1))
-    return np.minimum(posterior + inside + np.where(ends == sums.lengths[rows], 0.0, closed), 0.0)
+    edges = posterior * np.where(ends == sums.lengths[rows], 1.0, closed)
+    return np.minimum(_log(edges) + inside, 0.0)
 
 
 class _LogSums(NamedTuple):
