@@ -34,8 +34,8 @@ class PackedWeights:
             values: (B, T, D), what they are to read.
 
         Returns:
-            What `run_kernel` takes of each of them; None where they are to be called: with a gradient, in other
-            precisions, on other devices, and where changes of weights could not be told.
+            The weights of each as `run_kernel` takes them; None where the modules are to be called: with a gradient,
+            in other precisions, on other devices, and where changes of weights could not be told.
         """
         if not _are_for_the_kernel(rnns, values):
             return None
@@ -48,23 +48,20 @@ class PackedWeights:
         if version is None:
             return None
         packed = [
-            [
-                *torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
-                    lstm.weight_ih_l0.detach(), lstm.weight_hh_l0.detach(), lstm.hidden_size, False, True, False
-                ),
-                lstm.bias_ih_l0,
-                lstm.bias_hh_l0,
-            ]
+            torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
+                lstm.weight_ih_l0.detach(), lstm.weight_hh_l0.detach(), lstm.hidden_size, False, True, False
+            )
             for lstm in lstms
         ]
         self._kept = version, packed
         return packed
 
 
-def run_kernel(packed: list[Tensor], values: Tensor, start: Tensor, backward: bool) -> Tensor:
+def run_kernel(lstm: Any, packed: list[Tensor], values: Tensor, start: Tensor, backward: bool) -> Tensor:
     """Run an LSTM over rows without padding.
 
     Args:
+        lstm: An `nn.LSTM` of one layer and direction.
         packed: What `lay_out` gave of it.
         values: (T, B, D), contiguous.
         start: (B, H) zeros.
@@ -76,12 +73,14 @@ def run_kernel(packed: list[Tensor], values: Tensor, start: Tensor, backward: bo
     outputs: Tensor = torch.ops.aten.mkldnn_rnn_layer(
         values,
         *packed,
+        lstm.bias_ih_l0,
+        lstm.bias_hh_l0,
         start,
         start,
         reverse=backward,
         batch_sizes=[],
         mode=_LSTM_MODE,
-        hidden_size=start.shape[1],
+        hidden_size=lstm.hidden_size,
         num_layers=1,
         has_biases=True,
         bidirectional=False,

@@ -262,18 +262,19 @@ class BidirectionalLayer(nn.Module):
         Returns:
             What each direction says at each token, having read it, (B, T, H). What stands at padding is arbitrary.
         """
-        packed = self._packed.lay_out((self.forward_rnn, self.backward_rnn), values)
+        rnns = self.forward_rnn, self.backward_rnn
+        packed = self._packed.lay_out(rnns, values)
         if packed is None:
             forward = self.forward_rnn(values)[0]
             return forward, reverse(self.backward_rnn(reverse(values, reversal))[0], reversal)
         start = values.new_zeros(values.shape[0], self.forward_rnn.hidden_size)
         steps = values.transpose(0, 1).contiguous()  # (T, B, D)
-        forward = run_kernel(packed[0], steps, start, backward=False).transpose(0, 1)
+        forward = run_kernel(rnns[0], packed[0], steps, start, backward=False).transpose(0, 1)
         if reversal is None:
-            return forward, run_kernel(packed[1], steps, start, backward=True).transpose(0, 1)
+            return forward, run_kernel(rnns[1], packed[1], steps, start, backward=True).transpose(0, 1)
         # Read from the end, a row with padding would begin with it.
         steps = reverse(values, reversal).transpose(0, 1).contiguous()
-        backward = run_kernel(packed[1], steps, start, backward=False).transpose(0, 1)
+        backward = run_kernel(rnns[1], packed[1], steps, start, backward=False).transpose(0, 1)
         return forward, reverse(backward, reversal)
 
     def ends(self, forward: Tensor, backward: Tensor, lengths: Tensor) -> Tensor:

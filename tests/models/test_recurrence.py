@@ -181,6 +181,8 @@ def test_weights_laid_out_once_follow_every_change():
     assert layer.forward_rnn.weight_hh_l0.grad.abs().sum() > 0
     layer.load_state_dict(BidirectionalLayer(INPUT, HIDDEN, "lstm", "concat").state_dict())
     check(layer)
+    layer.backward_rnn.bias_hh_l0 = torch.nn.Parameter(torch.randn(4 * HIDDEN))
+    check(layer)
     check(copy.deepcopy(layer))
     check(pickle.loads(pickle.dumps(layer)))
     check(layer.double(), values.double())
