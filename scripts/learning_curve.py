@@ -4,11 +4,11 @@
 
 The second file lists the trainings, each a mapping of recipe keys to values, with a `train_fraction`, and a
 `model_name_or_path` where it starts from a pretrained model; keys that follow on the command line stand over the
-recipe's in all of them. The evaluation that is best on validation data is scored on test data, once, as in any training.
-A point of the figure is the mean over seeds; the band is from the least to the most.
+recipe's in all of them. What is best on validation data is scored on test data, once, as in any training. A point of
+the figure is the mean over seeds; the band is from the least to the most.
 
-Each training runs on one thread, `--processes` of them at once, into a folder of its own below `--output_dir`, so that a
-run that was broken off goes on where it was; figure and scores stand beside them.
+Each training runs on one thread, `--processes` of them at once, into a folder of its own below `--output_dir`, so that
+a run that was broken off goes on where it was; figure and scores stand beside them.
 """
 
 import os
@@ -20,6 +20,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
@@ -70,7 +71,7 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
                 color=color,
             )
     axes.set_xscale("log", base=2)
-    axes.set_xticks(shares, [f"{share:.3g}" for share in shares])
+    axes.set_xticks(shares, [str(Fraction(share).limit_denominator(1000)) for share in shares])
     axes.set_xlabel("share of the labelled sentences")
     axes.set_ylabel("test score, percent")
     axes.grid(alpha=0.3)
