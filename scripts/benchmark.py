@@ -25,6 +25,8 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -417,15 +419,20 @@ def latency(setting: Setting, flair: FlairPeer | None) -> list[Row]:
     rows: dict[str, torch.Tensor] = {"batch first": torch.randn(1, 30, EMBEDDING_SIZE)}
     rows["tokens first"] = rows["batch first"].transpose(0, 1).contiguous()
 
-    def bare(layout: str) -> None:
+    def bare(layout: str, num_threads: int) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(num_threads)
         with torch.inference_mode():
             for _ in texts:
                 kernels[layout](rows[layout])
+        torch.set_num_threads(before)
 
     contenders: dict[str, Callable[[], float]] = {}
-    for layout in kernels:
-        contenders[f"bare nn.LSTM, {layout}"] = timed(lambda layout=layout: bare(layout))
+    for layout, num_threads in product(kernels, sorted({1, torch.get_num_threads()})):
+        name = f"bare nn.LSTM, {layout}, {num_threads} thread{'s' * (num_threads > 1)}"
+        contenders[name] = timed(partial(bare, layout, num_threads))
     contenders["TaggingPipeline"] = timed(lambda: [tagger(text) for text in texts])
+    contenders["TaggingPipeline, one worker"] = timed(lambda: [tagger(text, num_workers=1) for text in texts])
     contenders["stock pipeline"] = timed(lambda: [stock(text) for text in texts])
     if flair:
         contenders["Flair predict"] = lambda: flair.run("single")

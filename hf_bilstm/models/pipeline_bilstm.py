@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain, pairwise
 from typing import Any
@@ -24,6 +24,7 @@ from .pipeline_batches import part_batches, read_windows
 from .pipeline_options import TaggingOptions, check_options, combine_options, is_count
 from .pipeline_processes import TaggerProcesses
 from .pipeline_results import Row, Spans, find_spans, write_results
+from .side_by_side import side_by_side
 from .tagging_schemes import split_tag
 from .word_lists import fold_text
 
@@ -129,7 +130,8 @@ class TaggingPipeline(TokenClassificationPipeline):
             batch_size: Most texts the model reads at once, 128 when None; fewer when they are long. Nothing but speed
                 depends on it.
             num_workers: Batches in work at once, each in a thread of its own with one core. When None, as many as
-                PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU.
+                PyTorch would use cores (`torch.get_num_threads()`), and one where the model is not on the CPU. Of a
+                single text the two directions are in work at once, unless this is 1.
             num_processes: Batches in work at once, each in a process of its own with one core, in place of threads.
                 Starting the processes takes seconds; they stay for further calls, until the model changes. None and 1
                 are none.
@@ -177,7 +179,7 @@ class TaggingPipeline(TokenClassificationPipeline):
             read.is_split_into_words and is_sequence and inputs and isinstance(inputs[0], str)
         ):
             (window,) = read_windows([inputs], read.is_split_into_words, most=1)
-            with self._evaluating():
+            with self._evaluating(), side_by_side() if num_workers > 1 else nullcontext():
                 return self._tag_batch(window, read)[0]
         if isinstance(inputs, (bytes, dict)) or not (isinstance(inputs, Iterable) or hasattr(inputs, "__getitem__")):
             raise ValueError(f"inputs is a {type(inputs).__name__}: it takes a text or an iterable of texts.")

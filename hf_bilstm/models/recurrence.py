@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .packed_weights import PackedWeights, run_kernel
+from .side_by_side import run_both
 
 # What a step costs beside its rows, in rows; measured with 100 to 200 units on a CPU.
 _STEP_COST = 4
@@ -269,9 +270,13 @@ class BidirectionalLayer(nn.Module):
             return forward, reverse(self.backward_rnn(reverse(values, reversal))[0], reversal)
         start = values.new_zeros(values.shape[0], self.forward_rnn.hidden_size)
         steps = values.transpose(0, 1).contiguous()  # (T, B, D)
-        forward = run_kernel(rnns[0], packed[0], steps, start, backward=False).transpose(0, 1)
         if reversal is None:
-            return forward, run_kernel(rnns[1], packed[1], steps, start, backward=True).transpose(0, 1)
+            forward, backward = run_both(
+                lambda: run_kernel(rnns[0], packed[0], steps, start, backward=False),
+                lambda: run_kernel(rnns[1], packed[1], steps, start, backward=True),
+            )
+            return forward.transpose(0, 1), backward.transpose(0, 1)
+        forward = run_kernel(rnns[0], packed[0], steps, start, backward=False).transpose(0, 1)
         # Read from the end, a row with padding would begin with it.
         steps = reverse(values, reversal).transpose(0, 1).contiguous()
         backward = run_kernel(rnns[1], packed[1], steps, start, backward=False).transpose(0, 1)
