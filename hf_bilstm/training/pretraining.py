@@ -22,13 +22,14 @@ from hf_bilstm.training.arguments import (
     ModelArguments,
     RunArguments,
     config_fields,
+    read_json_object,
 )
 from hf_bilstm.training.card_callback import ModelCardCallback
 from hf_bilstm.training.card_facts import BUILT_IN, CardFacts, hub_id
 from hf_bilstm.training.card_measures import library_versions, tell_language
 from hf_bilstm.training.model_card import write_model_card
 from hf_bilstm.training.plots import plot_perplexity
-from hf_bilstm.training.recipes import describe_recipe, read_groups
+from hf_bilstm.training.recipes import describe_recipe, parse, read_groups
 from hf_bilstm.training.run import make_callbacks, settle_machine
 from hf_bilstm.training.saving import checkpoint_to_resume, part_from_earlier_runs, save_trained, whole_or_nothing
 from hf_bilstm.training.splits import SAMPLE_LANGUAGES, load_split
@@ -69,6 +70,13 @@ class TextArguments(DataArguments):
             "1,000 texts are held out, and the vocabulary is that of the first 100,000."
         },
     )
+    more_text: str | None = field(
+        default=None,
+        metadata={
+            "help": "Keys of a second text that is read beside the first, where they differ, as "
+            '{"train_file": "199801.txt", "data_format": "word_pos"}.'
+        },
+    )
     block_size: int = field(default=128, metadata={"help": "Tokens of a training example, at least 2."})
     max_vocab_size: int | None = field(
         default=None, metadata={"help": "Most entries of a new vocabulary; rarer tokens are unknown."}
@@ -81,6 +89,8 @@ class TextArguments(DataArguments):
             raise ValueError(f"block_size must be at least 2, got {self.block_size}.")
         if self.streaming and not self.dataset:
             raise ValueError("streaming reads a data set: name it with dataset, or leave streaming out.")
+        if self.streaming and self.more_text:
+            raise ValueError("more_text is read whole: leave it or streaming out.")
 
 
 class PretrainingRecipe(NamedTuple):
@@ -178,7 +188,8 @@ def load_texts(arguments: TextArguments, split: str) -> Dataset | IterableDatase
         split: "train" or "validation".
 
     Returns:
-        A column `text`, or `tokens` of tagged files; None when the recipe names no such split.
+        A column `text`, or `tokens`, given words, of tagged files for models of words; None when the recipe names no
+        such split.
 
     Raises:
         ValueError: If the recipe names no data at all, or the data is bad.
@@ -193,6 +204,29 @@ def load_texts(arguments: TextArguments, split: str) -> Dataset | IterableDatase
             streaming=True,
         )
         return texts.skip(_STREAM_VALIDATION) if split == "train" else texts.take(_STREAM_VALIDATION)
+    texts = _load_part(arguments, split)
+    if arguments.more_text is None:
+        return texts
+    parts = [part for part in (texts, _load_part(_second_text(arguments), split)) if part is not None]
+    if len({tuple(part.column_names) for part in parts}) > 1:
+        raise ValueError(
+            "more_text: one of the two texts has given words and the other has not, and words of a raw text may be "
+            "others: read two texts of one kind, or take granularity 'char'."
+        )
+    from datasets import concatenate_datasets
+
+    return concatenate_datasets(parts) if parts else None
+
+
+def _second_text(arguments: TextArguments) -> TextArguments:
+    """Lay `more_text` over what it is told for the first text."""
+    given = read_json_object(arguments.more_text, "more_text") or {}
+    (read,) = parse((TextArguments,), given)
+    return replace(arguments, more_text=None, **{name: getattr(read, name) for name in given})
+
+
+def _load_part(arguments: TextArguments, split: str) -> Dataset | None:
+    """Load a split of one text."""
     if arguments.validation_fraction:
         whole: Any = _load(arguments, "train")
         parts = whole.train_test_split(arguments.validation_fraction, seed=arguments.validation_seed)
@@ -207,10 +241,18 @@ def _load(arguments: TextArguments, split: str) -> Dataset | None:
         )
     if arguments.data_format == "text" and not arguments.dataset:
         file = getattr(arguments, f"{split}_file")
-        return None if file is None else read_raw_texts(Path(arguments.data_dir or ".") / file)
-    task = "classification" if arguments.dataset else _READ_AS.get(arguments.data_format, "segmentation")
+        path = Path(arguments.data_dir or ".")
+        return None if file is None else read_raw_texts(path / file, encoding=arguments.encoding)
+    of_words = "pos" if arguments.granularity == "word" else "segmentation"
+    task = "classification" if arguments.dataset else _READ_AS.get(arguments.data_format, of_words)
     dataset = load_split(replace(arguments, task=task, validation_fraction=0.0), split)  # type: ignore[arg-type]
-    return dataset and dataset.select_columns("text" if "text" in dataset.column_names else "tokens")
+    if dataset is None or "text" in dataset.column_names:
+        return dataset and dataset.select_columns("text")
+    tokens = dataset.select_columns("tokens")
+    if arguments.granularity == "word":
+        return tokens
+    # Of characters, given words have the same ones as the text that they make.
+    return tokens.map(lambda row: {"text": "".join(row["tokens"])}, remove_columns="tokens")
 
 
 def build(

@@ -85,7 +85,7 @@ def read_groups(kinds: tuple[Any, ...], config_file: str | None, overrides: Sequ
     for key in values:
         if key not in known:
             raise ValueError(f"{config_file}: unknown key {key!r}.{suggestion(str(key), known)}")
-    return _parse(kinds, values, overrides)
+    return parse(kinds, values, overrides)
 
 
 def read_data_arguments(config_file: str | None, overrides: Sequence[str]) -> DataArguments:
@@ -100,7 +100,7 @@ def read_data_arguments(config_file: str | None, overrides: Sequence[str]) -> Da
     """
     values = load_yaml(config_file) if config_file else {}
     known = argument_names(DataArguments)
-    (arguments,) = _parse((DataArguments,), {key: value for key, value in values.items() if key in known}, overrides)
+    (arguments,) = parse((DataArguments,), {key: value for key, value in values.items() if key in known}, overrides)
     return arguments
 
 
@@ -125,8 +125,20 @@ def load_yaml(config_file: str) -> dict[str, Any]:
     return values
 
 
-def _parse(kinds: tuple[Any, ...], values: dict[str, Any], overrides: Sequence[str]) -> list[Any]:
-    """Convert and check the values of a file and of the command line in one way: argparse's."""
+def parse(kinds: tuple[Any, ...], values: dict[str, Any], overrides: Sequence[str] = ()) -> list[Any]:
+    """Convert and check the values of a file and of the command line in one way: argparse's.
+
+    Args:
+        kinds: Dataclasses of the groups.
+        values: Argument names and values.
+        overrides: Arguments as on a command line.
+
+    Returns:
+        An object of each kind.
+
+    Raises:
+        ValueError: If a name is unknown (naming the nearest one) or a value has the wrong type.
+    """
     arguments: list[str] = []
     for key, value in values.items():
         if value is not None:

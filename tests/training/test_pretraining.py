@@ -132,6 +132,44 @@ def test_the_text_of_any_format_is_read(tmp_path, name, text, options):
     assert read.endswith("北京")
 
 
+def test_models_of_words_read_the_words_of_a_treebank(tmp_path):
+    rows = ("1 The the DET DT _ 2 det _ _", "2 cat cat NOUN NN _ 0 root _ _")
+    (tmp_path / "a.conllu").write_text("\n".join(row.replace(" ", "\t") for row in rows) + "\n\n", encoding="utf-8")
+    options = ["--data_format", "conllu", "--train_file", str(tmp_path / "a.conllu"), "--granularity", "word"]
+    recipe = read_pretraining_recipe(None, [*SMALL, *QUIET, *options, "--output_dir", str(tmp_path)])
+    assert load_texts(recipe.data, "train")["tokens"][:] == [["The", "cat"]]
+
+
+def test_a_second_text_is_read_beside_the_first(tmp_path):
+    (tmp_path / "reviews.txt").write_bytes("很好\n不好\n".encode("gb18030"))
+    (tmp_path / "news.txt").write_text("19980101-01-001-001/m  中国/ns  人民/n\nx/m\n", encoding="utf-8")
+    more = {"train_file": "news.txt", "data_format": "word_pos", "encoding": "utf-8", "train_select": "^1998"}
+    options = ["--data_dir", str(tmp_path), "--train_file", "reviews.txt", "--encoding", "gb18030"]
+    options += ["--output_dir", str(tmp_path), *SMALL, *QUIET]
+    recipe = read_pretraining_recipe(None, [*options, "--more_text", json.dumps(more)])
+    assert load_texts(recipe.data, "train")["text"][:] == ["很好", "不好", "中国人民"]
+    assert load_texts(recipe.data, "validation") is None
+    more["train_select"] = ""
+    held_out = read_pretraining_recipe(
+        None, [*options, "--more_text", json.dumps(more), "--validation_fraction", "0.5"]
+    )
+    parts = [set(load_texts(held_out.data, split)["text"][:]) for split in ("train", "validation")]
+    assert set.union(*parts) == {"很好", "不好", "中国人民", "x"}
+    assert [len(part) for part in parts] == [2, 2]
+    for wrong, message in (
+        ('{"train_fil": "news.txt"}', "Did you mean 'train_file'"),
+        ('{"data_format": "words"}', "invalid choice: 'words'"),
+        ("news.txt", "more_text takes names for names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_texts(read_pretraining_recipe(None, [*options, "--more_text", wrong]).data, "train")
+    words = read_pretraining_recipe(None, [*options, "--granularity", "word", "--more_text", json.dumps(more)])
+    with pytest.raises(ValueError, match="given words and the other has not"):
+        load_texts(words.data, "train")
+    with pytest.raises(ValueError, match="leave it or streaming out"):
+        read_pretraining_recipe(None, [*options, "--dataset", "x", "--streaming", "true", "--more_text", "{}"])
+
+
 def test_streams_are_packed_as_they_come(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
