@@ -39,7 +39,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.utils import logging
 
 from hf_bilstm import BiLstmConfig, BiLstmForTokenClassification, BiLstmTokenizer, TaggingPipeline
-from hf_bilstm.data import encode_dataset, label_list
+from hf_bilstm.data import encode_dataset, label_list, make_collator
 from hf_bilstm.models.crf import LinearChainCrf
 from hf_bilstm.models.tagging_schemes import convert_tags, state_space, tags_to_spans
 from hf_bilstm.models.tokenization_bilstm import DEFAULT_CHAR_WIDTH
@@ -172,7 +172,6 @@ class Setting:
         self.model = self.new_model()
         label2id = self.model.config.label2id
         self.train = encode_dataset(self.train_data, self.tokenizer, label2id)
-        self.train_some = self.train.select(range(min(1000, len(self.train))))
         self.test_tokens = TEST_COPIES * self.test_data["tokens"][:]
         self.texts = [(" " if self.has_words else "").join(tokens) for tokens in self.test_tokens]
         self.characters = sum(map(len, self.texts))
@@ -269,7 +268,7 @@ class FlairPeer:
             "hidden_size": HIDDEN_SIZE,
             "characters": setting.has_words,
             "batches": [rows(setting.train_data.select(places)) for places in setting.batch_places],
-            "train": rows(setting.train_data.select(range(len(setting.train_some)))),
+            "train": rows(setting.train_data),
             "test": setting.test_tokens,
             "single": [text.split() if setting.has_words else list(text) for text in singles(setting)],
         }
@@ -299,7 +298,7 @@ def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:
 
     Then whole epochs, each with its own Trainer's batches.
     """
-    states = setting.in_states(setting.train_some)
+    states = setting.in_states(setting.train)
     by_state = setting.in_states(setting.train.select([place for batch in setting.batch_places for place in batch]))
     label_batches = [setting.collate([setting.train[place] for place in places]) for places in setting.batch_places]
     state_batches = [
@@ -320,8 +319,10 @@ def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:
 
         return timed(run)
 
-    def epoch(trainer: type[Trainer], model: nn.Module, data: Any, **arguments: Any) -> Callable[[], float]:
-        return timed(lambda: trainer(model, setting.arguments(**arguments), setting.collate, data).train())
+    def epoch(
+        trainer: type[Trainer], model: nn.Module, data: Any, collate: Any, **arguments: Any
+    ) -> Callable[[], float]:
+        return timed(lambda: trainer(model, setting.arguments(**arguments), collate, data).train())
 
     packed = PackedTagger(len(setting.tokenizer), len(setting.states))
     by_length = sorted((place for places in setting.batch_places for place in places), key=setting.length)
@@ -338,19 +339,25 @@ def training(setting: Setting, flair: FlairPeer | None) -> list[Row]:
     real = sum(int(batch["attention_mask"].sum()) for batch in label_batches)
     rows = race("step", contenders, setting.rounds, real)
 
-    bucketed = {"train_sampling_strategy": "group_by_length"}
+    own_collator = make_collator(setting.tokenizer)
     contenders = {
         "hf_bilstm, recipe (batches by length)": epoch(
-            TaggerTrainer, setting.new_model(), setting.train_some, **bucketed
+            TaggerTrainer,
+            setting.new_model(),
+            setting.train,
+            own_collator,
+            train_sampling_strategy="group_by_length",
         )
     }
-    contenders["hf_bilstm, stock Trainer, random batches"] = epoch(Trainer, setting.new_model(), setting.train_some)
+    contenders["hf_bilstm, stock Trainer, random batches"] = epoch(
+        Trainer, setting.new_model(), setting.train, setting.collate
+    )
     contenders["packed nn.LSTM + pytorch-crf, stock Trainer"] = epoch(
-        Trainer, packed, states, remove_unused_columns=False
+        Trainer, packed, states, setting.collate, remove_unused_columns=False
     )
     if flair:
         contenders["Flair SequenceTagger"] = lambda: flair.run("epoch")
-    real = sum(map(len, setting.train_some["input_ids"]))
+    real = sum(map(len, setting.train["input_ids"]))
     return rows + race("epoch", contenders, max(2, setting.rounds // 2), real)
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hf_bilstm.data.collation import make_collator
     from hf_bilstm.data.columns import read_columns
     from hf_bilstm.data.conllu import read_conllu
     from hf_bilstm.data.encoding import decode_labels, encode_dataset, label_list
@@ -29,6 +30,7 @@ _MODULES = {
     "load_sample": "sample",
     "load_tagged_dataset": "hub",
     "load_vectors": "static_vectors",
+    "make_collator": "collation",
     "read_columns": "columns",
     "read_conllu": "conllu",
     "read_csv": "labelled_texts",
@@ -52,6 +54,7 @@ __all__ = [
     "load_sample",
     "load_tagged_dataset",
     "load_vectors",
+    "make_collator",
     "read_columns",
     "read_conllu",
     "read_csv",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import (
-    DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     EarlyStoppingCallback,
     PreTrainedTokenizerBase,
@@ -17,7 +16,7 @@ from transformers import (
     set_seed,
 )
 
-from hf_bilstm.data import encode_dataset, words_of
+from hf_bilstm.data import encode_dataset, make_collator, words_of
 from hf_bilstm.deploy.push import push_folder
 from hf_bilstm.training.building import build, label_maps, pretrained_vectors, text_column
 from hf_bilstm.training.callbacks import EmaCallback, UnfreezeCallback
@@ -161,7 +160,7 @@ def make_trainer(
         train_dataset=encode_dataset(train_data, tokenizer, label2id),
         eval_dataset=None if validation_data is None else encode_dataset(validation_data, tokenizer, label2id),
         processing_class=tokenizer,
-        data_collator=(DataCollatorWithPadding if classifies else DataCollatorForTokenClassification)(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer) if classifies else make_collator(tokenizer),
         vectors_learning_rate=recipe.vectors.vectors_learning_rate,
         pretrained_learning_rate=recipe.run.pretrained_learning_rate,
         compute_metrics=make_compute_metrics(recipe.data.task, labels),
