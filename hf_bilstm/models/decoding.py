@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .partition import FORBIDDEN
+from .partition import FORBIDDEN, GREATEST
 
 # Steps between two divisions by the sum, which keep numbers within their range.
 _STRIDE = 16
@@ -37,17 +37,19 @@ class Chain(NamedTuple):
     moves: np.ndarray  # (2, S, S) exponentiated transitions, and their transpose
     both_moves: np.ndarray | None  # (2S, 2S) the same on the diagonal, where states are few
     edges: np.ndarray  # (2, 1, S) exponentiated starts, and ends
+    above: tuple[float, float, float]  # by which starts, transitions and ends have been brought down in these
 
 
-@np.errstate(over="ignore")
 def make_chain(start: np.ndarray, transitions: np.ndarray, end: np.ndarray) -> Chain:
     """Prepare the scores of a chain, forbidden ones at `FORBIDDEN`."""
-    moves = np.exp(np.stack((transitions, transitions.T)))
+    first, between, last = (max(float(scores.max()) - GREATEST, 0.0) for scores in (start, transitions, end))
+    moves = np.exp(np.stack((transitions, transitions.T)) - between)
     both_moves = None
     if len(start) <= _FEW_STATES:
         zeros = np.zeros_like(transitions)
         both_moves = np.block([[moves[0], zeros], [zeros, moves[1]]])
-    return Chain(start, transitions, end, moves, both_moves, np.exp(np.stack((start, end)))[:, None])
+    edges = np.exp(np.stack((start - first, end - last)))[:, None]
+    return Chain(start, transitions, end, moves, both_moves, edges, (first, between, last))
 
 
 class PathSums(NamedTuple):
@@ -107,7 +109,7 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     arrived = np.empty((num_tokens + 1, 2, num_rows, num_states))  # before each token's emission
     arrived[0] = chain.edges
     reached = np.empty_like(steps)  # with it
-    norms = np.empty((len(real[::_STRIDE]), num_rows))
+    norms = np.empty((len(real[::_STRIDE]), 2, num_rows))
     multiply = np.multiply
     matmul: Any = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
     moves, shape = chain.moves, (2, num_rows, num_states)
@@ -123,16 +125,20 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
             by_direction = current.reshape(shape)
             norm = np.maximum(by_direction.sum(axis=2, keepdims=True), _SMALLEST)  # (2, B, 1)
             by_direction /= norm
-            norms[position // _STRIDE] = norm[0, :, 0]
+            norms[position // _STRIDE] = norm[:, :, 0]
         matmul(current, moves, after)
         before = after
     onwards, after = reached[:, 1][reversal], arrived[:-1, 1][reversal]
     posterior = arrived[:-1, 0] * onwards
     overlap = np.where(real, posterior.sum(axis=2), 1.0)  # (T, B)
     last = reached[np.maximum(lengths - 1, 0), 0, rows]  # (B, S)
-    total = (peaks[:, :, 0] * real).sum(axis=0) + (np.log(norms) * real[::_STRIDE]).sum(axis=0)
+    norms = np.where(real[::_STRIDE, None], norms, 1.0)
+    total = (peaks[:, :, 0] * real).sum(axis=0) + np.log(norms[:, 0]).sum(axis=0)
+    first_above, above, last_above = chain.above
+    total += first_above + above * (lengths - 1) + last_above
     total = np.where(lengths > 0, total + np.log(last @ chain.edges[1, 0]), 0.0)
-    is_exact = (overlap.min(axis=0) > _LEAST_OVERLAP) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
+    least = overlap.min(axis=0) * np.minimum(norms.min(axis=(0, 1)), 1.0)
+    is_exact = (least > _LEAST_OVERLAP) & (overlap.max(axis=0) < np.inf) & np.isfinite(total)
     return PathSums(chain, by_token, lengths, real, onwards, after, posterior, overlap, total, is_exact)
 
 

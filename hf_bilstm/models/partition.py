@@ -17,6 +17,8 @@ from .recurrence import pick, reversal_index
 FORBIDDEN = -1e30
 # Steps between two divisions by the sum, which keep numbers within their range.
 _STRIDE = 8
+# Starts, transitions and ends are brought down until none is above this: what has underflowed must not be made up for.
+GREATEST = 4.0
 
 
 def at_last(values: Tensor, lengths: Tensor) -> Tensor:
@@ -33,6 +35,7 @@ class Sums(NamedTuple):
         posterior: (N, T, S) their product without the state's own score counted twice; not normalised.
         overlap: (N, T, 1) its sum at each token, 1 at padding.
         total: (N,) logarithm of the sum of all paths, 0 for an empty row.
+        moves: (S, S) exponentiated transitions, up to a constant, that they are made with.
         is_exact: Whether all of this can be used.
     """
 
@@ -41,17 +44,19 @@ class Sums(NamedTuple):
     posterior: Tensor
     overlap: Tensor
     total: Tensor
+    moves: Tensor
     is_exact: bool
 
 
-def _is_exact(overlap: Tensor, total: Tensor, moves: Tensor) -> bool:
+def _is_exact(overlap: Tensor, norms: Tensor, total: Tensor, moves: Tensor) -> bool:
     """Tell whether nothing has overflowed, and nothing that counts has underflowed.
 
     The overlap is that of the states likely before a token with those likely from it on. What underflowed on either
-    side has at most the share `tiny / overlap` of the total, so results are exact unless the overlap itself nears the
-    smallest number.
+    side, and was then divided by a norm, has hardly more than the share `tiny / norm / overlap` of the total, as no
+    factor is above exp(`GREATEST`); so results are exact unless their product itself nears the smallest number.
     """
     least, most = overlap.aminmax()
+    least = least * norms.amin().clamp(max=1.0)
     # Comparisons are such that NaN counts as inexact.
     # Moves that no path takes, those of single tokens, are in none of the sums and yet in the gradient.
     is_finite = (total.sum() + moves.sum()).isfinite()
@@ -78,6 +83,7 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     scaled = (emissions - peaks).exp()  # (N, T, S)
     reversal = reversal_index(lengths, num_tokens)
     steps = torch.stack((scaled, pick(scaled, reversal)), dim=1).permute(2, 1, 0, 3).contiguous()  # (T, 2, N, S)
+    (start, first), (transitions, between), (end, last) = map(_bring_down, (start, transitions, end))
     moves = torch.stack((transitions, transitions.T)).exp()  # (2, S, S)
     arrived = emissions.new_empty(num_tokens + 1, 2, num_rows, num_states)  # before each token's emission
     arrived[0] = torch.stack((start, end)).exp()[:, None, :]
@@ -91,7 +97,7 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
         if position % _STRIDE == 0:
             norm = current.sum(dim=2, keepdim=True).clamp_(min=smallest_number)
             current /= norm
-            norms.append(norm[0])
+            norms.append(norm)
         torch.bmm(current, moves, out=after)
     up_to, onwards = reached.permute(1, 2, 0, 3)  # each (N, T, S), the second of reversed rows
     onwards = pick(onwards, reversal)
@@ -99,10 +105,17 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     posterior = arrived[:-1, 0].transpose(0, 1) * onwards
     overlap = posterior.sum(dim=2, keepdim=True).masked_fill(~real[:, :, None], 1.0)  # (N, T, 1)
     total = (peaks.squeeze(2) * real).sum(dim=1)  # (N,)
-    total = total + (torch.cat(norms, dim=1).log() * real[:, ::_STRIDE]).sum(dim=1)
+    all_norms = torch.cat(norms, dim=2).masked_fill(~real[:, ::_STRIDE], 1.0)  # (2, N, T / stride)
+    total = total + all_norms[0].log().sum(dim=1)
     total = total + (at_last(up_to, lengths) * end.exp()).sum(dim=1).log()
+    total = total + first + between * (lengths - 1) + last
     total = total.masked_fill(lengths == 0, 0.0)
-    return Sums(up_to, onwards, posterior, overlap, total, _is_exact(overlap, total, moves))
+    return Sums(up_to, onwards, posterior, overlap, total, moves[0], _is_exact(overlap, all_norms, total, moves))
+
+
+def _bring_down(scores: Tensor) -> tuple[Tensor, Tensor]:
+    above = (scores.max() - GREATEST).clamp(min=0.0)
+    return scores - above, above
 
 
 class _ScaledPartition(torch.autograd.Function):
@@ -119,18 +132,18 @@ class _ScaledPartition(torch.autograd.Function):
         sums = sum_paths(emissions, start, transitions, end, lengths)
         real = torch.arange(emissions.shape[1], device=lengths.device) < lengths[:, None]  # (N, T)
         ctx.save_for_backward(
-            sums.posterior / sums.overlap, sums.up_to, sums.onwards / sums.overlap, transitions, lengths, real
+            sums.posterior / sums.overlap, sums.up_to, sums.onwards / sums.overlap, sums.moves, lengths, real
         )
         return sums.total, sums.is_exact
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
-        posterior, up_to, onwards, transitions, lengths, real = ctx.saved_tensors
+        posterior, up_to, onwards, moves, lengths, real = ctx.saved_tensors
         weights = (grad[:, None] * real)[:, :, None]  # (N, T, 1)
         by_state = posterior * weights  # (N, T, S)
         # Expected transitions: sum over tokens of before_i * move_ij * after_j over its sum over i and j.
-        by_move = transitions.exp() * torch.einsum("nti,ntj->ij", up_to[:, :-1] * weights[:, 1:], onwards[:, 1:])
+        by_move = moves * torch.einsum("nti,ntj->ij", up_to[:, :-1] * weights[:, 1:], onwards[:, 1:])
         first, last = by_state[:, 0], at_last(by_state, lengths)
         return by_state, first.sum(dim=0), by_move, last.sum(dim=0), None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers_models import LABELS, enumerate_scores, is_legal
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hf_bilstm.models.crf import FORBIDDEN_LOGIT, LinearChainCrf
@@ -225,6 +225,7 @@ def test_the_largest_max_marginals_spell_the_viterbi_path_even_where_paths_tie(d
     lengths=st.lists(st.integers(0, 4), min_size=1, max_size=4),
     seed=st.integers(0, 10_000),
 )
+@example(scheme="none", scale=300.0, transition_scale=1e3, lengths=[1, 4], seed=1075)
 def test_any_gap_between_scores(scheme, scale, transition_scale, lengths, seed):
     crf = make_crf(scheme, scale=transition_scale, seed=seed).double()
     emissions, lengths = make_batch(crf, lengths, scale, seed + 1)
@@ -245,6 +246,28 @@ def test_any_gap_between_scores(scheme, scale, transition_scale, lengths, seed):
     assert (gradients[0].abs() <= 1 + 1e-9).all()
     logits = crf.max_marginals(emissions, lengths)
     assert torch.equal(logits.argmax(dim=2), crf.viterbi(emissions, lengths)[0])
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_scores_that_make_up_for_an_emission_too_small_for_a_probability(length):
+    crf = make_crf("none", scale=0.1).double()
+    emissions, lengths = make_batch(crf, [length], scale=0.1)
+    emissions[0, length // 2, 0] += 800.0  # beside which the others underflow
+    with torch.no_grad():
+        if length == 1:
+            crf.start_transitions[1] += 450.0
+            crf.end_transitions[1] += 450.0
+        else:
+            crf.transitions[1, 1] += 600.0
+    expected = enumerate_scores(crf, emissions[0])[1]
+    assert crf.log_partition(emissions, lengths).item() == pytest.approx(expected.logsumexp(dim=0).item(), rel=1e-12)
+    path, score = crf.viterbi(emissions, lengths)
+    assert path.tolist() == [[1] * length]
+    assert score.item() == pytest.approx(expected.max().item(), rel=1e-12)
+    spans = np.array([[0, 0, 0, length]])
+    found = crf.span_log_likelihood(emissions, lengths, path.numpy()[:, None], spans)
+    assert found == pytest.approx([0.0], abs=1e-9)
+    assert crf.marginals(emissions, lengths)[0, :, 1].tolist() == pytest.approx([1.0] * length)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
