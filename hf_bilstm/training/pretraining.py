@@ -204,6 +204,8 @@ def load_texts(arguments: TextArguments, split: str) -> Dataset | IterableDatase
             streaming=True,
         )
         return texts.skip(_STREAM_VALIDATION) if split == "train" else texts.take(_STREAM_VALIDATION)
+    from datasets import concatenate_datasets
+
     texts = _load_part(arguments, split)
     if arguments.more_text is None:
         return texts
@@ -213,8 +215,6 @@ def load_texts(arguments: TextArguments, split: str) -> Dataset | IterableDatase
             "more_text: one of the two texts has given words and the other has not, and words of a raw text may be "
             "others: read two texts of one kind, or take granularity 'char'."
         )
-    from datasets import concatenate_datasets
-
     return concatenate_datasets(parts) if parts else None
 
 
