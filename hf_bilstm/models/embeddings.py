@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from .character_features import CharacterFeatures
 from .character_types import CHARACTER_TYPES, token_types
 from .configuration_bilstm import BiLstmConfig
+from .dropout import Dropout
 from .lexicon import LexiconFeatures
-from .recurrence import Dropout
 
 # Universal hashing of a pair of ids (Carter and Wegman 1979): ((x * A + y * B) mod P) mod buckets, P prime. For ids
 # below 2^22 every number on the way stays below 2^53, so that NumPy, ONNX and JavaScript's doubles compute the same.

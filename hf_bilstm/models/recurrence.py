@@ -15,6 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from .dropout import Dropout
 from .packed_weights import PackedWeights, run_kernel
 from .side_by_side import run_both
 
@@ -186,53 +187,6 @@ def run_by_length(
         parts.append([nn.functional.pad(values, padding) if values.dim() == 3 else values for values in outputs])
     back = torch.argsort(order)
     return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]
-
-
-def drop(values: Tensor, rate: float) -> Tensor:
-    """Set elements to zero at random, and scale the others up so that the mean stays.
-
-    On a CPU each draw of 64 bits serves four elements, where PyTorch's own dropout draws for each one, so that
-    the rate is a multiple of 1/65536.
-
-    Args:
-        values: Of any shape.
-        rate: Share of elements set to zero, 0 to 1.
-
-    Returns:
-        Values of the same shape.
-    """
-    if values.device.type != "cpu" or rate == 1:
-        return nn.functional.dropout(values, rate)
-    num_dropped = min(round(rate * 2**16), 2**16 - 1)
-    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: values.numel()].view(values.shape) >= num_dropped - 2**15
-    return values * kept.to(values.dtype).mul_(2**16 / (2**16 - num_dropped))
-
-
-class Dropout(nn.Module):
-    """Dropout of single elements, or of the same elements in every token of a sentence.
-
-    Args:
-        rate: Share of elements set to zero in training.
-        variational: Whether one draw serves all tokens of a sentence (Gal and Ghahramani 2016, arXiv:1512.05287).
-    """
-
-    def __init__(self, rate: float, variational: bool) -> None:
-        super().__init__()
-        self.rate = rate
-        self.variational = variational
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Drop elements of (B, T, D) values while training."""
-        if not self.training or self.rate == 0:
-            return values
-        if self.variational:
-            return values * drop(values.new_ones(values.shape[0], 1, values.shape[2]), self.rate)
-        return drop(values, self.rate)
-
-    def extra_repr(self) -> str:
-        """Name the arguments in the module's printed form."""
-        return f"rate={self.rate}, variational={self.variational}"
 
 
 class BidirectionalLayer(nn.Module):
