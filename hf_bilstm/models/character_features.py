@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
-from .recurrence import BidirectionalLayer, find_reversal, like_lengths
+from .recurrence import BidirectionalLayer, like_lengths
+from .rows import Rows
 from .weights_version import module_version
 from .word_cache import WordCache
 
@@ -106,7 +107,7 @@ class CharacterBiLstm(nn.Module):
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Encode words; as `CharacterCnn.forward`."""
-        forward, backward = self.layer(embedded, find_reversal(lengths, embedded.shape[1]))
+        forward, backward = self.layer(embedded, Rows(lengths, embedded.shape[1]))
         return self.layer.ends(forward, backward, lengths)[:, 0]
 
 

@@ -21,7 +21,8 @@ from .inputs import compact_characters, compact_inputs
 from .label_states import UNOBSERVED, fold, label_space, observe, structure
 from .loading import check_complete, check_weights
 from .partition import FORBIDDEN
-from .recurrence import BiRecurrentEncoder, Compaction, run_by_length
+from .recurrence import BiRecurrentEncoder, Compaction
+from .rows import Rows
 from .tagging_loss import compact_labels, tagging_loss
 from .tagging_schemes import OUTSIDE
 
@@ -183,11 +184,11 @@ class BiLstmModel(BiLstmPreTrainedModel):
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.embeddings.vocab_size)
         characters = self.read_characters(char_input_ids, compaction)
-        layers = run_by_length(self.encode, input_ids, compaction.lengths, *characters)
-        last = restore(layers[-1], compaction)
+        rows, layers, _ = self.encode(input_ids, compaction.lengths, *characters)
+        last = restore(rows.part(layers[-1]), compaction)
         hidden_states = None
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
-            hidden_states = (*(restore(values, compaction) for values in layers[:-1]), last)
+            hidden_states = (*(restore(rows.part(values), compaction) for values in layers[:-1]), last)
         output = BaseModelOutput(last_hidden_state=last, hidden_states=hidden_states)
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
@@ -206,34 +207,25 @@ class BiLstmModel(BiLstmPreTrainedModel):
             return []
         return [features(compact_characters(char_input_ids, compaction, features.vocab_size))]
 
-    def encode(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        """Run embeddings and layers over rows that are checked and compacted.
+    def encode(
+        self, input_ids: Tensor, lengths: Tensor, *characters: Tensor
+    ) -> tuple[Rows, list[Tensor], tuple[Tensor, Tensor]]:
+        """Run embeddings and layers over sentences that are checked and compacted.
 
         Args:
             input_ids: (B, T), right-padded.
-            lengths: (B,) real tokens of each row.
-            *characters: What `read_characters` gave for these rows.
+            lengths: (B,) real tokens of each sentence.
+            *characters: What `read_characters` gave for these sentences.
 
         Returns:
-            The embeddings and each layer's output, (B, T, D); what stands at padding is arbitrary.
+            How the sentences were arranged in rows; of the rows, embeddings and each layer's output (R, L, D), and
+            what each direction of the last layer said (R, L, H). Where no token stands they are arbitrary.
         """
         embedded = self.embeddings(input_ids, lengths, *characters)
-        return [embedded, *self.encoder(embedded, lengths)]
-
-    def encode_with_ends(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Run embeddings and layers, and give the state in which each direction of the last layer ends as well.
-
-        Args:
-            input_ids: (B, T), right-padded.
-            lengths: (B,) real tokens of each row.
-            *characters: What `read_characters` gave for these rows.
-
-        Returns:
-            What `encode` gives, and (B, D) merged states.
-        """
-        embedded = self.embeddings(input_ids, lengths, *characters)
-        outputs, ends = self.encoder.run(embedded, lengths)
-        return [embedded, *outputs], ends
+        rows = self.encoder.arrange(embedded, lengths)
+        joined = rows.join(embedded)
+        outputs, said = self.encoder(joined, rows)
+        return rows, [joined, *outputs], said
 
 
 def restore(values: Tensor, compaction: Compaction) -> Tensor:
@@ -300,10 +292,9 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             ValueError: If inputs have a wrong shape, or an id or label is out of range.
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
-        wants_layers = is_wanted(output_hidden_states, self.config.output_hidden_states)
-        run = self._run_with_layers if wants_layers else self._run
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        emissions, *layers = run_by_length(run, input_ids, compaction.lengths, *characters)
+        rows, layers, _ = self.bilstm.encode(input_ids, compaction.lengths, *characters)
+        emissions = rows.part(self.classifier(layers[-1]).float())  # (B, T, S)
         logits = self._logits(emissions, input_ids, compaction.lengths)
         emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
@@ -311,7 +302,9 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
             labels = compact_labels(labels, compaction, self._is_white_space(input_ids), self.config)
             legal = self._forbid_at_white_space(emissions, input_ids)
             loss = tagging_loss(legal, compaction.lengths, labels, self.crf, self.config, num_items_in_batch)
-        hidden_states = tuple(restore(values, compaction) for values in layers) if wants_layers else None
+        hidden_states = None
+        if is_wanted(output_hidden_states, self.config.output_hidden_states):
+            hidden_states = tuple(restore(rows.part(values), compaction) for values in layers)
         output = BiLstmTokenClassifierOutput(
             loss=loss,
             logits=compaction.scatter(logits),
@@ -447,15 +440,6 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         agreeing = emissions.masked_fill(~observe(labels, self.crf.space), FORBIDDEN)
         return (self.crf.log_partition(agreeing, compaction.lengths) - totals).clamp(max=0.0)
 
-    def _run(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        """Emissions (B, T, S) of rows that are compacted."""
-        return self._run_with_layers(input_ids, lengths, *characters)[:1]
-
-    def _run_with_layers(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        """Emissions, embeddings and layers."""
-        layers = self.bilstm.encode(input_ids, lengths, *characters)
-        return [self.classifier(layers[-1]).float(), *layers]
-
     def _logits(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, T, L) of rows that are compacted."""
         if self.training:
@@ -471,7 +455,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         """Compacted ids, and emissions with forbidden states marked, for decoding."""
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        (emissions,) = run_by_length(self._run, input_ids, compaction.lengths, *characters)
+        rows, layers, _ = self.bilstm.encode(input_ids, compaction.lengths, *characters)
+        emissions = rows.part(self.classifier(layers[-1]).float())
         emissions = self._forbid_at_white_space(emissions, input_ids)
         return compaction, input_ids, self._consult_dictionary(emissions, input_ids, compaction.lengths)
 

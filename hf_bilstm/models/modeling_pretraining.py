@@ -127,7 +127,9 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         characters = self.bilstm.read_characters(char_input_ids, compaction)
         embedded = self.bilstm.embeddings(input_ids, compaction.lengths, *characters)
         encoder: Any = self.bilstm.encoder
-        forward, backward = encoder.read(embedded, compaction.lengths)  # (B, T, H) each
+        rows = encoder.arrange(embedded, compaction.lengths)
+        said = encoder(rows.join(embedded), rows)[1]
+        forward, backward = (rows.part(encoder.dropout(values)) for values in said)  # (B, T, H) each
         guesses = self.forward_projection(forward).float(), self.backward_projection(backward).float()  # (B, T, E)
         output = BiLstmForPreTrainingOutput()
         if labels is None:

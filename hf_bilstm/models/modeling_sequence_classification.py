@@ -13,7 +13,6 @@ from .inputs import compact_inputs
 from .label_states import check_labels
 from .modeling_bilstm import BiLstmModel, BiLstmPreTrainedModel, is_wanted, restore
 from .pooling import Pooling
-from .recurrence import run_by_length
 from .tagging_schemes import OUTSIDE
 
 
@@ -71,14 +70,17 @@ class BiLstmForSequenceClassification(BiLstmPreTrainedModel):
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        logits, *layers = run_by_length(self._run, input_ids, compaction.lengths, *characters)
+        rows, layers, said = self.bilstm.encode(input_ids, compaction.lengths, *characters)
+        ends = self.bilstm.encoder.ends(said, rows)
+        pooled = self.pooling(rows.part(layers[-1]), ends, compaction.lengths)
+        logits = self.score(self.dropout(pooled)).float()
         loss = None
         if labels is not None:
             self.config.problem_type = tell_problem_type(self.config, labels)
             loss = classification_loss(logits, labels, self.config, num_items_in_batch)
         hidden_states = None
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
-            hidden_states = tuple(restore(values, compaction) for values in layers)
+            hidden_states = tuple(restore(rows.part(values), compaction) for values in layers)
         output = SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=hidden_states)
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
@@ -91,12 +93,6 @@ class BiLstmForSequenceClassification(BiLstmPreTrainedModel):
         """
         vars(self.config).pop("custom_pipelines", None)
         super().save_pretrained(*args, **kwargs)
-
-    def _run(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> list[Tensor]:
-        """Logits (B, L), and embeddings and layers (B, T, D), of rows that are compacted."""
-        layers, ends = self.bilstm.encode_with_ends(input_ids, lengths, *characters)
-        pooled = self.pooling(layers[-1], ends, lengths)
-        return [self.score(self.dropout(pooled)).float(), *layers]
 
 
 def _check_config(config: BiLstmConfig) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .resetting import resetting_weights
 from .weights_version import SeenWeight, is_current, weights_version
 
 _CAN_PACK = hasattr(torch.ops.mkldnn, "_reorder_mkldnn_rnn_layer_weight")
@@ -21,7 +22,8 @@ class PackedWeights:
     """The weights of one LSTM layer's directions, kept as long as they stay as they are."""
 
     def __init__(self) -> None:
-        self._kept: tuple[list[SeenWeight] | None, list[list[Tensor]]] = (None, [])
+        # By the number of inputs: there is one more where sentences share rows.
+        self._kept: dict[int, tuple[list[SeenWeight] | None, list[list[Tensor]]]] = {}
 
     def __reduce__(self) -> Any:
         return PackedWeights, ()  # copies of a model lay out their own
@@ -31,7 +33,7 @@ class PackedWeights:
 
         Args:
             rnns: An `nn.LSTM` or `nn.GRU` of one layer and direction, batch first, for each direction.
-            values: (B, T, D), what they are to read.
+            values: (B, T, D), what they are to read; (B, T, D + 1) of rows of several sentences.
 
         Returns:
             The weights of each as `run_kernel` takes them; None where the modules are to be called: with a gradient,
@@ -40,8 +42,9 @@ class PackedWeights:
         if not _are_for_the_kernel(rnns, values):
             return None
         lstms: Any = rnns
+        num_inputs = values.shape[2]
         weights = tuple(weight for lstm in lstms for weight in (lstm.weight_ih_l0, lstm.weight_hh_l0))
-        version, packed = self._kept
+        version, packed = self._kept.get(num_inputs, (None, []))
         if is_current(version, weights):
             return packed
         version = weights_version(weights)
@@ -49,11 +52,12 @@ class PackedWeights:
             return None
         packed = [
             torch.ops.mkldnn._reorder_mkldnn_rnn_layer_weight(
-                lstm.weight_ih_l0.detach(), lstm.weight_hh_l0.detach(), lstm.hidden_size, False, True, False
+                inputs.detach(), lstm.weight_hh_l0.detach(), lstm.hidden_size, False, True, False
             )
             for lstm in lstms
+            for inputs in [lstm.weight_ih_l0 if num_inputs == lstm.input_size else resetting_weights(lstm)]
         ]
-        self._kept = version, packed
+        self._kept[num_inputs] = version, packed
         return packed
 
 
@@ -90,6 +94,11 @@ def run_kernel(lstm: Any, packed: list[Tensor], values: Tensor, start: Tensor, b
     return outputs
 
 
+def is_plain(rnn: nn.Module) -> bool:
+    """Tell whether a network is PyTorch's own, with nothing hooked onto it."""
+    return type(rnn) in (nn.LSTM, nn.GRU) and not (rnn._forward_hooks or rnn._forward_pre_hooks)
+
+
 def _are_for_the_kernel(rnns: Sequence[nn.Module], values: Tensor) -> bool:
     """Tell whether PyTorch would run just this kernel."""
     return (
@@ -97,12 +106,7 @@ def _are_for_the_kernel(rnns: Sequence[nn.Module], values: Tensor) -> bool:
         and not torch.is_grad_enabled()
         and values.device.type == "cpu"
         and values.dtype == torch.float32
-        and all(
-            type(rnn) is nn.LSTM
-            and rnn.weight_ih_l0.dtype == torch.float32
-            and not (rnn._forward_hooks or rnn._forward_pre_hooks)
-            for rnn in rnns
-        )
+        and all(isinstance(rnn, nn.LSTM) and is_plain(rnn) and rnn.weight_ih_l0.dtype == torch.float32 for rnn in rnns)
         and not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
         and bool(torch.backends.mkldnn.enabled)
     )

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .recurrence import pick, reversal_index
+from .recurrence import pick
+from .rows import reversal_index
 
 # Finite, so that differences of forbidden scores are 0 and not NaN; far beyond any sum of scores.
 FORBIDDEN = -1e30

@@ -1,28 +1,25 @@
 """The recurrence: padded rows in, hidden states of both directions out, without packing.
 
 Rows are compacted to the right-padded form first; each layer is two one-directional networks, and the backward one
-reads every row reversed within its own length, so that no padding is ever read before a real token. This gives the
-fused kernels (oneDNN, cuDNN) plain dense batches.
+reads every row reversed within its own length, so that no padding is ever read before a real token. Where padding
+would be much, sentences are joined end to end, with a place between them at which the networks forget. Either way the
+fused kernels (oneDNN, cuDNN) get plain dense batches.
 
 Letters in shape comments: B batch, T tokens, D features, H hidden size of one direction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from .dropout import Dropout
-from .packed_weights import PackedWeights, run_kernel
+from .packed_weights import PackedWeights, is_plain, run_kernel
+from .resetting import mark_resets, run_resetting
+from .rows import Rows, arrange
 from .side_by_side import run_both
-
-# What a step costs beside its rows, in rows; measured with 100 to 200 units on a CPU.
-_STEP_COST = 4
-# Padded tokens for each real one from which parting a batch pays.
-_MOST_PADDING = 1.2
 
 
 class Compaction:
@@ -88,43 +85,8 @@ def pick(values: Tensor, index: Tensor) -> Tensor:
     return values.reshape(-1, size).index_select(0, index.reshape(-1)).view(*index.shape, size)
 
 
-def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:
-    """Index that reverses each row within its own length and leaves its padding in place.
-
-    Args:
-        lengths: (B,) real tokens of each right-padded row.
-        num_tokens: T.
-
-    Returns:
-        (B, T) positions for `Tensor.gather` along dimension 1; the index is its own inverse.
-    """
-    positions = torch.arange(num_tokens, device=lengths.device)
-    mirrored = lengths[:, None] - 1 - positions
-    return torch.where(mirrored >= 0, mirrored, positions)
-
-
-def _is_eager() -> bool:
-    """Tell whether numbers may decide what is run: not in a program that is recorded for others."""
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing())
-
-
-def find_reversal(lengths: Tensor, num_tokens: int) -> Tensor | None:
-    """Find how to reverse rows, as `reverse` takes it.
-
-    Args:
-        lengths: (B,) real tokens of each right-padded row, at least one row.
-        num_tokens: T.
-
-    Returns:
-        (B, T) of `reversal_index`, or None where rows are known to have no padding.
-    """
-    if _is_eager() and lengths.device.type == "cpu" and int(lengths.min()) == num_tokens:
-        return None
-    return reversal_index(lengths, num_tokens)
-
-
 def reverse(values: Tensor, reversal: Tensor | None) -> Tensor:
-    """Reverse each row of (B, T, D) within its own length, by what `find_reversal` gave."""
+    """Reverse each row of (B, T, D) within its own length, by what `Rows.reversal` holds."""
     return values.flip(1) if reversal is None else pick(values, reversal)
 
 
@@ -156,39 +118,6 @@ def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
     return groups[::-1]
 
 
-def run_by_length(
-    run: Callable[..., list[Tensor]], input_ids: Tensor, lengths: Tensor, *features: Tensor
-) -> list[Tensor]:
-    """Run a network over the rows of a batch, on a CPU over rows of like length together.
-
-    There, time goes with the number of padded tokens; other devices would rather run all rows at once.
-
-    Args:
-        run: Takes rows, their lengths and their features, gives any number of (B, T, D), and (B, D) of whole rows.
-        input_ids: (B, T), right-padded.
-        lengths: (B,) real tokens of each row.
-        *features: (B, T, D) of the tokens, such as vectors of their characters.
-
-    Returns:
-        What `run` gives for all rows. What stands at padding is arbitrary.
-    """
-    num_rows, num_tokens = input_ids.shape
-    if num_rows == 1 or input_ids.device.type != "cpu" or not _is_eager():
-        return run(input_ids, lengths, *features)
-    order = torch.argsort(lengths, descending=True, stable=True)
-    sorted_lengths = lengths[order].tolist()
-    if num_rows * num_tokens <= _MOST_PADDING * sum(sorted_lengths):
-        return run(input_ids, lengths, *features)
-    parts = []
-    for first, end in like_lengths(sorted_lengths, _STEP_COST):
-        rows, longest = order[first:end], max(1, sorted_lengths[first])
-        outputs = run(input_ids[rows, :longest], lengths[rows], *(values[rows, :longest] for values in features))
-        padding = (0, 0, 0, num_tokens - longest)
-        parts.append([nn.functional.pad(values, padding) if values.dim() == 3 else values for values in outputs])
-    back = torch.argsort(order)
-    return [torch.cat(several).index_select(0, back) for several in zip(*parts, strict=True)]
-
-
 class BidirectionalLayer(nn.Module):
     """One layer: a network reading forward, one reading backward, and their outputs merged.
 
@@ -207,21 +136,31 @@ class BidirectionalLayer(nn.Module):
         self._packed = PackedWeights()
         self.merge_mode = merge_mode
 
-    def forward(self, values: Tensor, reversal: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Run both directions over right-padded rows.
+    @property
+    def can_reset(self) -> bool:
+        """Whether it runs rows of several sentences: not where others have put something in a network's place."""
+        return is_plain(self.forward_rnn) and is_plain(self.backward_rnn)
+
+    def forward(self, values: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Run both directions.
 
         Args:
-            values: (B, T, D).
-            reversal: What `find_reversal` gives.
+            values: (B, T, D), rows as they are arranged.
+            rows: How.
 
         Returns:
-            What each direction says at each token, having read it, (B, T, H). What stands at padding is arbitrary.
+            What each direction says at each token, having read it, (B, T, H). Where no token stands it is arbitrary,
+            and 0 in rows of several sentences.
         """
         rnns = self.forward_rnn, self.backward_rnn
+        run = _call
+        if rows.between is not None:
+            values, run = mark_resets(values, rows.between), run_resetting
         packed = self._packed.lay_out(rnns, values)
+        reversal = rows.reversal
         if packed is None:
-            forward = self.forward_rnn(values)[0]
-            return forward, reverse(self.backward_rnn(reverse(values, reversal))[0], reversal)
+            forward = run(self.forward_rnn, values)
+            return forward, reverse(run(self.backward_rnn, reverse(values, reversal)), reversal)
         start = values.new_zeros(values.shape[0], self.forward_rnn.hidden_size)
         steps = values.transpose(0, 1).contiguous()  # (T, B, D)
         if reversal is None:
@@ -297,59 +236,55 @@ class BiRecurrentEncoder(nn.Module):
         self.layers = nn.ModuleList(BidirectionalLayer(size, hidden_size, rnn_type, merge_mode) for size in sizes)
         self.dropout = Dropout(dropout, variational)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> list[Tensor]:
+    def arrange(self, values: Tensor, lengths: Tensor) -> Rows:
+        """Choose how sentences share rows.
+
+        Args:
+            values: (B, T, D), right-padded.
+            lengths: (B,) real tokens of each sentence.
+        """
+        can_reset = all(layer.can_reset for layer in self.layers)
+        return arrange(lengths, values.shape[1], can_reset)
+
+    def forward(self, values: Tensor, rows: Rows) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
         """Run all layers.
 
         Args:
-            values: (B, T, D), right-padded.
-            lengths: (B,) real tokens of each row.
+            values: (B, T, D), rows as they are arranged.
+            rows: How.
 
         Returns:
-            Each layer's output, (B, T, `output_size`); what stands at padding is arbitrary.
+            Each layer's output, (B, T, `output_size`), and what each direction of the last one said, (B, T, H),
+            without dropout; where no token stands they are arbitrary.
         """
-        return self._run_layers(values, lengths)[0]
-
-    def run(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Run all layers, and give the state in which each direction of the last one ends as well.
-
-        Args:
-            values: (B, T, D), right-padded.
-            lengths: (B,) real tokens of each row, 0 for a row whose state is arbitrary.
-
-        Returns:
-            What `forward` gives, and (B, `output_size`) merged states.
-        """
-        outputs, said = self._run_layers(values, lengths)
-        if values.numel() == 0:
-            return outputs, values.new_zeros(values.shape[0], self.output_size)
-        ends: Tensor = self.layers[-1].ends(*said, lengths)  # type: ignore[operator]
-        return outputs, self.dropout(ends)[:, 0]
-
-    def read(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the first layer, each direction for itself.
-
-        Args:
-            values: (B, T, D), right-padded.
-            lengths: (B,) real tokens of each row.
-
-        Returns:
-            What each direction says at each token, having read it, (B, T, H).
-        """
-        if values.numel() == 0:
-            nothing = values.new_zeros(*values.shape[:2], self.hidden_size)
-            return nothing, nothing
-        forward, backward = self.layers[0](values, find_reversal(lengths, values.shape[1]))
-        return self.dropout(forward), self.dropout(backward)
-
-    def _run_layers(self, values: Tensor, lengths: Tensor) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
-        """Give each layer's output, and what each direction of the last one said."""
         if values.numel() == 0:  # the kernels refuse empty batches and empty sentences
             nothing = values.new_zeros(*values.shape[:2], self.output_size)
-            return [nothing for _ in self.layers], (nothing, nothing)
-        reversal = find_reversal(lengths, values.shape[1])
+            silence = values.new_zeros(*values.shape[:2], self.hidden_size)
+            return [nothing for _ in self.layers], (silence, silence)
         outputs = []
         for layer in self.layers:
-            said = layer(values, reversal)
+            said = layer(values, rows)
             values = self.dropout(layer.merge(*said))  # type: ignore[operator]
             outputs.append(values)
         return outputs, said
+
+    def ends(self, said: tuple[Tensor, Tensor], rows: Rows) -> Tensor:
+        """Give the state in which each direction of the last layer ends, with dropout of its own.
+
+        Args:
+            said: What the directions said, as `forward` gives it.
+            rows: How rows are arranged.
+
+        Returns:
+            (B, `output_size`) merged states.
+        """
+        forward, backward = map(rows.part, said)
+        if forward.numel() == 0:
+            return forward.new_zeros(forward.shape[0], self.output_size)
+        ends: Tensor = self.layers[-1].ends(forward, backward, rows.lengths)  # type: ignore[operator]
+        return self.dropout(ends)[:, 0]
+
+
+def _call(rnn: nn.Module, values: Tensor) -> Tensor:
+    outputs: Tensor = rnn(values)[0]
+    return outputs

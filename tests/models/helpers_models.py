@@ -4,11 +4,25 @@ import itertools
 
 import torch
 
+from hf_bilstm.models.rows import Rows
+
 LABELS = {
     "none": ["NN", "VB", "JJ"],
     "iob2": ["O", "B-X", "I-X", "B-Y"],  # nothing can go on a Y
     "bioes": ["O", "B-X", "I-X", "B-Y"],
 }
+
+
+def run_layers(encoder, values, lengths, rows=None):
+    """Each layer's output (B, T, D) of sentences, arranged in rows as the encoder likes unless they are given."""
+    rows = rows or encoder.arrange(values, lengths)
+    outputs, _ = encoder(rows.join(values), rows)
+    return [rows.part(output) for output in outputs]
+
+
+def as_they_come(encoder, values, lengths):
+    """The same of sentences in rows of their own, for comparison."""
+    return run_layers(encoder, values, lengths, Rows(lengths, values.shape[1]))
 
 
 def is_legal(space, path):

@@ -64,9 +64,12 @@ def test_the_ends_are_the_final_states_of_the_networks(rnn_type, merge_mode):
     torch.manual_seed(0)
     encoder = BiRecurrentEncoder(3, 4, 2, rnn_type, merge_mode)
     values, lengths = torch.randn(3, 5, 3), [5, 1, 3]
-    outputs, ends = encoder.run(values, torch.tensor(lengths))
+    rows = encoder.arrange(values, torch.tensor(lengths))
+    assert rows.between is not None
+    outputs, said = encoder(rows.join(values), rows)
+    ends, first_layer = encoder.ends(said, rows), rows.part(outputs[0])
     for row, length in enumerate(lengths):
-        below = outputs[0][row : row + 1, :length]
+        below = first_layer[row : row + 1, :length]
         last = encoder.layers[-1]
         states = [
             rnn(rows)[1] if rnn_type == "gru" else rnn(rows)[1][0]

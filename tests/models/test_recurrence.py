@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 import torch
+from helpers_models import as_they_come, run_layers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -17,9 +18,8 @@ from hf_bilstm.models.recurrence import (
     Compaction,
     like_lengths,
     pick,
-    reversal_index,
-    run_by_length,
 )
+from hf_bilstm.models.rows import JoinedRows, Rows, join_end_to_end, reversal_index
 
 INPUT, HIDDEN = 5, 4
 
@@ -60,8 +60,9 @@ class PackedReference(nn.Module):
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mean", "mul"])
 @pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
+@pytest.mark.parametrize("run", [run_layers, as_they_come], ids=["arranged", "as they come"])
 @pytest.mark.parametrize("lengths", [[6, 1, 0, 4, 6, 3], [6, 6]], ids=["ragged", "full"])
-def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers, lengths):
+def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers, lengths, run):
     torch.manual_seed(0)
     encoder = BiRecurrentEncoder(INPUT, HIDDEN, num_layers, rnn_type, merge_mode).double()
     reference = PackedReference(encoder, rnn_type, merge_mode).double()
@@ -69,7 +70,7 @@ def test_equals_packed_bidirectional_networks(rnn_type, merge_mode, num_layers, 
     real = (torch.arange(6) < lengths[:, None])[:, :, None]
     values = torch.randn(len(lengths), 6, INPUT, dtype=torch.float64)
     ours, theirs = values.clone().requires_grad_(), values.clone().requires_grad_()
-    outputs = [output * real for output in encoder(ours, lengths)]
+    outputs = [output * real for output in run(encoder, ours, lengths)]
     expected = [output * real for output in reference(theirs, lengths)]
     assert len(outputs) == num_layers
     for output, want in zip(outputs, expected, strict=True):
@@ -103,14 +104,16 @@ def test_equals_one_packed_stack_in_float32(rnn_type, num_layers):
     rows = pack_padded_sequence(values, lengths, batch_first=True, enforce_sorted=False)
     expected, _ = pad_packed_sequence(packed(rows)[0], batch_first=True)
     real = (torch.arange(7) < lengths[:, None])[:, :, None]
-    torch.testing.assert_close(encoder(values, lengths)[-1] * real, expected)
+    for run in (run_layers, as_they_come):
+        torch.testing.assert_close(run(encoder, values, lengths)[-1] * real, expected)
 
 
 @pytest.mark.parametrize("merge_mode", ["concat", "sum"])
 @pytest.mark.parametrize(("batch_size", "num_tokens"), [(0, 0), (0, 3), (2, 0)])
 def test_empty_batches_and_empty_sentences(batch_size, num_tokens, merge_mode):
     encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2, "lstm", merge_mode)
-    outputs = encoder(torch.zeros(batch_size, num_tokens, INPUT), torch.zeros(batch_size, dtype=torch.long))
+    values, lengths = torch.zeros(batch_size, num_tokens, INPUT), torch.zeros(batch_size, dtype=torch.long)
+    outputs = run_layers(encoder, values, lengths)
     assert [output.shape for output in outputs] == [(batch_size, num_tokens, encoder.output_size)] * 2
 
 
@@ -157,22 +160,26 @@ def test_weights_laid_out_once_follow_every_change():
     layer = BidirectionalLayer(INPUT, HIDDEN, "lstm", "concat")
     lengths = torch.tensor([7, 3])
     values, reversal = torch.randn(2, 7, INPUT), reversal_index(lengths, 7)
+    ragged, joined, real = Rows(lengths, 7), JoinedRows(lengths, 7), torch.arange(7) < lengths[:, None]
 
     def check(layer, values=values):
         with torch.no_grad():
             backward = pick(layer.backward_rnn(pick(values, reversal))[0], reversal)
             expected = layer.forward_rnn(values)[0], backward
             for _ in range(2):  # the second time by what is kept
-                assert all(map(torch.equal, layer(values, reversal), expected))
+                assert all(map(torch.equal, layer(values, ragged), expected))
+                said = (joined.part(values)[real] for values in layer(joined.join(values), joined))
+                for ours, theirs in zip(said, expected, strict=True):
+                    torch.testing.assert_close(ours, theirs[real])
             whole = layer.forward_rnn(values)[0], layer.backward_rnn(values.flip(1))[0].flip(1)
-            assert all(map(torch.equal, layer(values, None), whole))
+            assert all(map(torch.equal, layer(values, Rows(torch.tensor([7, 7]), 7)), whole))
 
     check(layer)
     with torch.no_grad():
         layer.forward_rnn.weight_hh_l0 += 1
         layer.backward_rnn.bias_ih_l0 += 1
     check(layer)
-    sum(said.sum() for said in layer(values, reversal)).backward()  # gradients want PyTorch's own
+    sum(said.sum() for said in layer(values, ragged)).backward()  # gradients want PyTorch's own
     for fused in (False, True):
         torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused).step()
         check(layer)
@@ -202,13 +209,13 @@ def test_dropout_acts_in_training_only_and_after_every_layer(variational):
     torch.manual_seed(0)
     encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2, dropout=0.5, variational=variational)
     values, lengths = torch.randn(2, 5, INPUT), torch.tensor([5, 3])
-    first, second = encoder(values, lengths)
+    first, second = run_layers(encoder, values, lengths)
     assert (first == 0).any()
     assert (second == 0).any()
     encoder.eval()
     plain = BiRecurrentEncoder(INPUT, HIDDEN, 2)
     plain.load_state_dict(encoder.state_dict())
-    for output, want in zip(encoder(values, lengths), plain(values, lengths), strict=True):
+    for output, want in zip(*(run_layers(one, values, lengths) for one in (encoder, plain)), strict=True):
         assert torch.equal(output, want)
 
 
@@ -226,18 +233,65 @@ def test_rows_are_parted_at_the_least_cost(lengths, step_cost):
         assert cost(groups) <= cost(itertools.pairwise(bounds))
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=12))
-def test_rows_run_by_length_stay_in_their_places(lengths):
-    calls = []
+sizes_of_sentences = st.lists(st.integers(0, 30), min_size=1, max_size=12).filter(any)
 
-    def run(input_ids, lengths):
-        calls.append(input_ids.numel())
-        return [input_ids[:, :, None] * 2, lengths[:, None, None].expand(-1, input_ids.shape[1], 1)]
 
-    num_tokens = max(1, *lengths)
-    input_ids = torch.arange(len(lengths) * num_tokens).reshape(len(lengths), num_tokens)
-    doubled, told = run_by_length(run, input_ids, torch.tensor(lengths))
+@given(sizes_of_sentences)
+def test_sentences_joined_end_to_end_never_touch(lengths):
+    starts, width = join_end_to_end(lengths).tolist(), max(lengths)
+    taken = sorted((start, start + length) for start, length in zip(starts, lengths, strict=True) if length)
+    for (_, end), (start, _) in itertools.pairwise(taken):
+        assert start > end or start % width == 0  # a place stays between them, or another row begins
+    for start, end in taken:
+        assert start // width == (end - 1) // width
+    rows = {start // width for start, _ in taken}
+    assert rows == set(range(len(rows)))
+    halves = [sum(end - start for start, end in taken if start // width == row) for row in rows]
+    assert sum(2 * half < width - 1 for half in halves) <= 1  # two such rows would be one
+
+
+@given(sizes_of_sentences, st.integers(0, 3))
+def test_values_joined_come_back_to_their_places(lengths, padding):
+    num_tokens = max(lengths) + padding
+    rows = JoinedRows(torch.tensor(lengths), num_tokens)
+    values = torch.randn(len(lengths), num_tokens, 2)
+    joined = rows.join(values)
+    assert not joined[rows.between].any()
+    assert int((~rows.between).sum()) == sum(lengths)
     for row, length in enumerate(lengths):
-        assert torch.equal(doubled[row, :length, 0], input_ids[row, :length] * 2)
-        assert (told[row, :length] == length).all()
-    assert sum(calls) <= input_ids.numel()
+        assert torch.equal(rows.part(joined)[row, :length], values[row, :length])
+
+
+@pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@given(sizes_of_sentences, st.integers(0, 2**32))
+@settings(deadline=None, max_examples=20)
+def test_joined_sentences_know_nothing_of_each_other(rnn_type, dtype, lengths, seed):
+    torch.manual_seed(seed)
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2, rnn_type).to(dtype).eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter *= 5  # states that are hard to forget
+    sizes = torch.tensor(lengths)
+    rows = JoinedRows(sizes, max(lengths))
+    values = torch.randn(len(lengths), max(lengths), INPUT).to(dtype)
+    others = torch.where(torch.arange(len(lengths))[:, None, None] == 0, values, 100 * torch.randn_like(values))
+    values, others = values.requires_grad_(), others.requires_grad_()
+    first, again = (run_layers(encoder, each, sizes, rows)[-1][0, : lengths[0]] for each in (values, others))
+    assert torch.equal(first, again)
+    if lengths[0]:
+        (first.float() ** 2).sum().backward()
+        assert not values.grad[1:].any()
+
+
+def test_rows_are_joined_only_where_it_pays_and_networks_can_forget():
+    encoder = BiRecurrentEncoder(INPUT, HIDDEN, 2)
+    values, ragged = torch.randn(3, 9, INPUT), torch.tensor([9, 2, 3])
+    assert encoder.arrange(values, ragged).between.shape == (2, 9)
+    assert encoder.arrange(values, torch.tensor([9, 8, 9])).between is None
+    assert encoder.arrange(values[:1], ragged[1:2]).between is None
+    seen = []
+    encoder.layers[1].backward_rnn.register_forward_hook(lambda module, inputs, outputs: seen.append(outputs))
+    assert encoder.arrange(values, ragged).between is None
+    run_layers(encoder, values, ragged)
+    assert len(seen) == 1

@@ -10,6 +10,7 @@ from torch import nn
 from bilstm_native import BiRecurrent, GruCell, LstmCell, merge, sigmoid
 from bilstm_native.recurrence import pad, reverse, unpad
 from hf_bilstm.models.recurrence import BiRecurrentEncoder
+from hf_bilstm.models.rows import Rows
 
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**32 - 1)
@@ -67,7 +68,7 @@ def test_layers_are_those_of_pytorch(seed, size, hidden, num_layers, rnn_type, m
     lengths = sorted(lengths, reverse=True)
     encoder = BiRecurrentEncoder(size, hidden, num_layers, rnn_type, merge_mode).double()
     x = torch.randn(len(lengths), lengths[0], size).double()
-    expected = encoder(x, torch.tensor(lengths))
+    expected = encoder(x, Rows(torch.tensor(lengths), lengths[0]))[0]
     h, real = x.numpy().swapaxes(0, 1), np.arange(lengths[0]) < np.array(lengths)[:, None]
     for layer, output in zip(layers_of(encoder, rnn_type, merge_mode), expected, strict=True):
         h = layer.forward(h, np.array(lengths))
@@ -95,7 +96,7 @@ def test_gradients_of_pytorch_are_differences_of_ours(seed, rnn_type, merge_mode
     lengths = np.array([4, 2])
     encoder = BiRecurrentEncoder(2, 3, 2, rnn_type, merge_mode).double()
     x = torch.randn(2, 4, 2).double().requires_grad_()
-    outputs = encoder(x, torch.from_numpy(lengths))[-1]
+    outputs = encoder(x, Rows(torch.from_numpy(lengths), 4))[0][-1]
     weights = torch.randn_like(outputs) * (torch.arange(4) < torch.from_numpy(lengths)[:, None])[:, :, None]
     (outputs * weights).sum().backward()
 
