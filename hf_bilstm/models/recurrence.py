@@ -243,8 +243,9 @@ class BiRecurrentEncoder(nn.Module):
             values: (B, T, D), right-padded.
             lengths: (B,) real tokens of each sentence.
         """
-        can_reset = all(layer.can_reset for layer in self.layers)
-        return arrange(lengths, values.shape[1], can_reset)
+        num_rows, num_tokens, _ = values.shape
+        can_reset = num_rows > 1 and all(layer.can_reset for layer in self.layers)
+        return arrange(lengths, num_tokens, can_reset)
 
     def forward(self, values: Tensor, rows: Rows) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
         """Run all layers.

@@ -97,10 +97,9 @@ def arrange(lengths: Tensor, num_tokens: int, can_reset: bool) -> Rows:
     Returns:
         The rows.
     """
-    num_rows = len(lengths)
-    if can_reset and num_rows > 1 and lengths.device.type == "cpu" and is_eager():
+    if can_reset and lengths.device.type == "cpu" and is_eager():
         num_real = int(lengths.sum())
-        if num_rows * num_tokens > _MOST_PADDING * num_real > 0:
+        if len(lengths) * num_tokens > _MOST_PADDING * num_real > 0:
             return JoinedRows(lengths, num_tokens)
     return Rows(lengths, num_tokens)
 
