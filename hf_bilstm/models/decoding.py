@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from .partition import FORBIDDEN, GREATEST
+from .partition import FORBIDDEN, GREATEST, SHARED_OUT
 
 # Steps between two divisions by the sum, which keep numbers within their range.
 _STRIDE = 16
@@ -23,8 +23,6 @@ _ROUNDING = 1e-6  # more than what rounding adds to the score of a path
 _LIKELIEST = 8  # states of a token among which the best path is looked for first
 _FEWER = 4  # so many times as many next, as long as those are so many times fewer than all
 _HOPE = 5.0  # logarithm of how much likelier than a path of likely states the best path may be
-# Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
-_SHARED_OUT = 2**18
 _FEW_STATES = 64  # up to which two small products cost more than one that is half zeros
 
 
@@ -111,7 +109,7 @@ def sum_paths(emissions: np.ndarray, lengths: np.ndarray, chain: Chain) -> PathS
     reached = np.empty_like(steps)  # with it
     norms = np.empty((len(real[::_STRIDE]), 2, num_rows))
     multiply = np.multiply
-    matmul: Any = np.matmul if num_rows * num_states**2 < _SHARED_OUT else _matmul_in_torch
+    matmul: Any = np.matmul if num_rows * num_states**2 < SHARED_OUT else _matmul_in_torch
     moves, shape = chain.moves, (2, num_rows, num_states)
     of_a_step: tuple[int, ...] = shape
     if num_rows == 1 and chain.both_moves is not None:

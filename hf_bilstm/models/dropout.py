@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .rows import Rows
+
 
 def drop(values: Tensor, rate: float) -> Tensor:
     """Set elements to zero at random, and scale the others up so that the mean stays.
@@ -40,12 +42,20 @@ class Dropout(nn.Module):
         self.rate = rate
         self.variational = variational
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Drop elements of (B, T, D) values while training."""
+    def forward(self, values: Tensor, rows: Rows) -> Tensor:
+        """Drop elements while training.
+
+        Args:
+            values: (R, L, D), sentences as they are arranged in rows.
+            rows: How.
+
+        Returns:
+            (R, L, D).
+        """
         if not self.training or self.rate == 0:
             return values
         if self.variational:
-            return values * drop(values.new_ones(values.shape[0], 1, values.shape[2]), self.rate)
+            return values * rows.spread(drop(values.new_ones(len(rows.lengths), values.shape[2]), self.rate))
         return drop(values, self.rate)
 
     def extra_repr(self) -> str:

@@ -47,6 +47,7 @@ class BiLstmEmbeddings(nn.Module):
         config: The model's configuration.
 
     Attributes:
+        dropout: Dropout of the vectors, to be applied where they have been arranged in rows.
         character_types: (V,) place of each token's type in `CHARACTER_TYPES`, 0 until it is filled.
     """
 
@@ -120,7 +121,7 @@ class BiLstmEmbeddings(nn.Module):
             self.character_types = nn.functional.pad(self.character_types, (0, added))
 
     def forward(self, input_ids: Tensor, lengths: Tensor, *features: Tensor) -> Tensor:
-        """Look the vectors up.
+        """Look the vectors up, without dropout.
 
         Args:
             input_ids: (B, T), right-padded.
@@ -142,4 +143,4 @@ class BiLstmEmbeddings(nn.Module):
         if self.character_type_embeddings is not None:
             vectors.append(self.character_type_embeddings(self.character_types[input_ids]))
         vectors += (*features, *known_words)
-        return self.dropout(torch.cat(vectors, dim=-1) if len(vectors) > 1 else vectors[0])
+        return torch.cat(vectors, dim=-1) if len(vectors) > 1 else vectors[0]

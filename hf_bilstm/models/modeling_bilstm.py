@@ -221,11 +221,24 @@ class BiLstmModel(BiLstmPreTrainedModel):
             How the sentences were arranged in rows; of the rows, embeddings and each layer's output (R, L, D), and
             what each direction of the last layer said (R, L, H). Where no token stands they are arbitrary.
         """
-        embedded = self.embeddings(input_ids, lengths, *characters)
-        rows = self.encoder.arrange(embedded, lengths)
-        joined = rows.join(embedded)
-        outputs, said = self.encoder(joined, rows)
-        return rows, [joined, *outputs], said
+        rows, embedded = self.embed(input_ids, lengths, *characters)
+        outputs, said = self.encoder(embedded, rows)
+        return rows, [embedded, *outputs], said
+
+    def embed(self, input_ids: Tensor, lengths: Tensor, *characters: Tensor) -> tuple[Rows, Tensor]:
+        """Look up the vectors of sentences that are checked and compacted, and arrange them in rows.
+
+        Args:
+            input_ids: (B, T), right-padded.
+            lengths: (B,) real tokens of each sentence.
+            *characters: What `read_characters` gave for these sentences.
+
+        Returns:
+            How they are arranged, and (R, L, D) vectors.
+        """
+        vectors = self.embeddings(input_ids, lengths, *characters)
+        rows = self.encoder.arrange(vectors, lengths)
+        return rows, self.embeddings.dropout(rows.join(vectors), rows)
 
 
 def restore(values: Tensor, compaction: Compaction) -> Tensor:
@@ -294,8 +307,12 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         characters = self.bilstm.read_characters(char_input_ids, compaction)
         rows, layers, _ = self.bilstm.encode(input_ids, compaction.lengths, *characters)
-        emissions = rows.part(self.classifier(layers[-1]).float())  # (B, T, S)
-        logits = self._logits(emissions, input_ids, compaction.lengths)
+        scores = self.classifier(layers[-1]).float()  # (R, L, S)
+        emissions = rows.part(scores)  # (B, T, S)
+        if self.training:
+            logits = rows.part(reduce(torch.logaddexp, fold(scores, self.crf.space, FORBIDDEN_LOGIT)))
+        else:
+            logits = self._decode_logits(emissions, input_ids, compaction.lengths)
         emissions, logits = (values.masked_fill(~compaction.mask[:, :, None], 0.0) for values in (emissions, logits))
         loss = None
         if labels is not None:
@@ -440,10 +457,8 @@ class BiLstmForTokenClassification(BiLstmPreTrainedModel):
         agreeing = emissions.masked_fill(~observe(labels, self.crf.space), FORBIDDEN)
         return (self.crf.log_partition(agreeing, compaction.lengths) - totals).clamp(max=0.0)
 
-    def _logits(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, T, L) of rows that are compacted."""
-        if self.training:
-            return reduce(torch.logaddexp, fold(emissions, self.crf.space, FORBIDDEN_LOGIT))
+    def _decode_logits(self, emissions: Tensor, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, T, L) whose argmax is the best path, of sentences that are compacted."""
         legal = self._forbid_at_white_space(emissions, input_ids)
         legal = self._consult_dictionary(legal, input_ids, lengths)
         marginals = self.crf.max_marginals(legal, lengths)

@@ -125,11 +125,9 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
         """
         compaction, input_ids = compact_inputs(input_ids, attention_mask, self.bilstm.embeddings.vocab_size)
         characters = self.bilstm.read_characters(char_input_ids, compaction)
-        embedded = self.bilstm.embeddings(input_ids, compaction.lengths, *characters)
+        rows, embedded = self.bilstm.embed(input_ids, compaction.lengths, *characters)
         encoder: Any = self.bilstm.encoder
-        rows = encoder.arrange(embedded, compaction.lengths)
-        said = encoder(rows.join(embedded), rows)[1]
-        forward, backward = (rows.part(encoder.dropout(values)) for values in said)  # (B, T, H) each
+        forward, backward = map(rows.part, encoder.read(embedded, rows))  # (B, T, H) each
         guesses = self.forward_projection(forward).float(), self.backward_projection(backward).float()  # (B, T, E)
         output = BiLstmForPreTrainingOutput()
         if labels is None:
@@ -147,7 +145,7 @@ class BiLstmForPreTraining(BiLstmPreTrainedModel):
                 output.loss = (of_forward + of_backward) / (2 * num_items_in_batch)
         if is_wanted(output_hidden_states, self.config.output_hidden_states):
             merged = encoder.layers[0].merge(forward, backward)
-            output.hidden_states = (restore(embedded, compaction), restore(merged, compaction))
+            output.hidden_states = (restore(rows.part(embedded), compaction), restore(merged, compaction))
         return output if is_wanted(return_dict, self.config.return_dict) else output.to_tuple()
 
     def _lose(self, guesses: Tensor, targets: Tensor) -> tuple[Tensor, int]:

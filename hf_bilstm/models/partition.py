@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .recurrence import pick
-from .rows import reversal_index
+from .rows import is_eager, reversal_index
 
 # Finite, so that differences of forbidden scores are 0 and not NaN; far beyond any sum of scores.
 FORBIDDEN = -1e30
 # Steps between two divisions by the sum, which keep numbers within their range.
 _STRIDE = 8
+# Products from which NumPy's BLAS shares a matrix product out among threads, which wait for each other by spinning.
+SHARED_OUT = 2**18
 # Starts, transitions and ends are brought down until none is above this: what has underflowed must not be made up for.
 GREATEST = 4.0
 
@@ -89,29 +92,46 @@ def sum_paths(emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor
     arrived = emissions.new_empty(num_tokens + 1, 2, num_rows, num_states)  # before each token's emission
     arrived[0] = torch.stack((start, end)).exp()[:, None, :]
     reached = torch.empty_like(steps)  # with it
-    norms = []
-    smallest_number = torch.finfo(emissions.dtype).tiny
-    for position, (before, step, current, after) in enumerate(
-        zip(arrived[:-1].unbind(), steps.unbind(), reached.unbind(), arrived[1:].unbind(), strict=True)
-    ):
-        torch.mul(before, step, out=current)
-        if position % _STRIDE == 0:
-            norm = current.sum(dim=2, keepdim=True).clamp_(min=smallest_number)
-            current /= norm
-            norms.append(norm)
-        torch.bmm(current, moves, out=after)
+    norms = emissions.new_empty(-(-num_tokens // _STRIDE), 2, num_rows, 1)
+    tensors = arrived, steps, reached, moves, norms
+    if emissions.device.type == "cpu" and is_eager() and num_rows * num_states**2 < SHARED_OUT:
+        _sweep(np, *(tensor.numpy() for tensor in tensors))  # whose calls cost least
+    else:
+        _sweep(torch, *tensors)
     up_to, onwards = reached.permute(1, 2, 0, 3)  # each (N, T, S), the second of reversed rows
     onwards = pick(onwards, reversal)
     real = torch.arange(num_tokens, device=lengths.device) < lengths[:, None]  # (N, T)
     posterior = arrived[:-1, 0].transpose(0, 1) * onwards
     overlap = posterior.sum(dim=2, keepdim=True).masked_fill(~real[:, :, None], 1.0)  # (N, T, 1)
     total = (peaks.squeeze(2) * real).sum(dim=1)  # (N,)
-    all_norms = torch.cat(norms, dim=2).masked_fill(~real[:, ::_STRIDE], 1.0)  # (2, N, T / stride)
-    total = total + all_norms[0].log().sum(dim=1)
+    norms = norms.squeeze(3).permute(1, 2, 0).masked_fill(~real[:, ::_STRIDE], 1.0)  # (2, N, T / stride)
+    total = total + norms[0].log().sum(dim=1)
     total = total + (at_last(up_to, lengths) * end.exp()).sum(dim=1).log()
     total = total + first + between * (lengths - 1) + last
     total = total.masked_fill(lengths == 0, 0.0)
-    return Sums(up_to, onwards, posterior, overlap, total, moves[0], _is_exact(overlap, all_norms, total, moves))
+    return Sums(up_to, onwards, posterior, overlap, total, moves[0], _is_exact(overlap, norms, total, moves))
+
+
+def _sweep(library: Any, arrived: Any, steps: Any, reached: Any, moves: Any, norms: Any) -> None:
+    """Walk over the tokens in both directions.
+
+    Args:
+        library: `torch` or `numpy`, whose arrays the others are.
+        arrived: (T + 1, 2, N, S), the sums before each token's emission; the first are given, the others filled in.
+        steps: (T, 2, N, S) exponentiated emissions.
+        reached: (T, 2, N, S) to be filled in: the sums with each token's emission.
+        moves: (2, S, S) exponentiated transitions.
+        norms: (T / stride, 2, N, 1) to be filled in: what sums are divided by at every so many tokens.
+    """
+    smallest_number = library.finfo(steps.dtype).tiny
+    for position, step in enumerate(steps):
+        current = reached[position]
+        library.multiply(arrived[position], step, out=current)
+        if position % _STRIDE == 0:
+            norm = current.sum(axis=2, keepdims=True).clip(min=smallest_number)
+            current /= norm
+            norms[position // _STRIDE] = norm
+        library.matmul(current, moves, out=arrived[position + 1])
 
 
 def _bring_down(scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -265,9 +265,25 @@ class BiRecurrentEncoder(nn.Module):
         outputs = []
         for layer in self.layers:
             said = layer(values, rows)
-            values = self.dropout(layer.merge(*said))  # type: ignore[operator]
+            values = self.dropout(layer.merge(*said), rows)  # type: ignore[operator]
             outputs.append(values)
         return outputs, said
+
+    def read(self, values: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Run the first layer, each direction for itself.
+
+        Args:
+            values: (B, T, D), rows as they are arranged.
+            rows: How.
+
+        Returns:
+            What each direction says at each token, having read it, (B, T, H), with dropout.
+        """
+        if values.numel() == 0:
+            nothing = values.new_zeros(*values.shape[:2], self.hidden_size)
+            return nothing, nothing
+        forward, backward = self.layers[0](values, rows)
+        return self.dropout(forward, rows), self.dropout(backward, rows)
 
     def ends(self, said: tuple[Tensor, Tensor], rows: Rows) -> Tensor:
         """Give the state in which each direction of the last layer ends, with dropout of its own.
@@ -283,7 +299,8 @@ class BiRecurrentEncoder(nn.Module):
         if forward.numel() == 0:
             return forward.new_zeros(forward.shape[0], self.output_size)
         ends: Tensor = self.layers[-1].ends(forward, backward, rows.lengths)  # type: ignore[operator]
-        return self.dropout(ends)[:, 0]
+        dropped: Tensor = self.dropout(ends, Rows(rows.lengths, 1))
+        return dropped[:, 0]
 
 
 def _call(rnn: nn.Module, values: Tensor) -> Tensor:

@@ -46,6 +46,10 @@ class Rows:
         """Bring values of rows back to the sentences, (B, T, D); what stands at padding is arbitrary."""
         return values
 
+    def spread(self, values: Tensor) -> Tensor:
+        """Give (B, D) values of sentences to each of their tokens: (B, 1, D), for all of a row."""
+        return values[:, None]
+
 
 class JoinedRows(Rows):
     """Sentences end to end in rows as long as the longest, with a place between one and the next.
@@ -84,6 +88,11 @@ class JoinedRows(Rows):
         """Bring (R, L, D) values of rows back to the sentences, (B, T, D); what stands at padding is arbitrary."""
         size = values.shape[-1]
         return values.reshape(-1, size).index_select(0, self._places.flatten()).view(*self._places.shape, size)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Give (B, D) values of sentences to each of their tokens: (R, L, D); what stands between is arbitrary."""
+        sentences = self._tokens // self.num_tokens
+        return values.index_select(0, sentences).view(*self._shape, values.shape[1])
 
 
 def arrange(lengths: Tensor, num_tokens: int, can_reset: bool) -> Rows:

@@ -102,7 +102,6 @@ def tagging_loss(
     Returns:
         Scalar, float32; 0 if nothing is labelled.
     """
-    observed = observe(labels, crf.space)
     known = labels != UNOBSERVED
     weights = None
     if config.label_weights is not None:
@@ -111,14 +110,14 @@ def tagging_loss(
     if config.use_crf:
         costs = None
         if weights is not None:
-            costs = torch.where(observed, 0.0, weights.log().clamp(min=FORBIDDEN)[:, :, None])
+            costs = torch.where(observe(labels, crf.space), 0.0, weights.log().clamp(min=FORBIDDEN)[:, :, None])
         paths = crf.only_paths(labels, lengths)
         if paths is None:
-            total = crf.log_likelihood(emissions, lengths, observed, costs).sum()
+            total = crf.log_likelihood(emissions, lengths, observe(labels, crf.space), costs).sum()
         else:
             total = crf.path_log_likelihood(emissions, lengths, paths, costs).sum()
     else:
-        possible = observed & (emissions > FORBIDDEN / 2)
+        possible = observe(labels, crf.space) & (emissions > FORBIDDEN / 2)
         agreeing = emissions.masked_fill(~narrow(possible, lengths, crf.space), FORBIDDEN)
         by_token = agreeing.logsumexp(dim=2) - emissions.logsumexp(dim=2)  # (B, T)
         total = (by_token if weights is None else by_token * weights).masked_fill(~known, 0.0).sum()

@@ -4,20 +4,32 @@ import pytest
 import torch
 
 from hf_bilstm.models.dropout import Dropout, drop
+from hf_bilstm.models.rows import JoinedRows, Rows
 
 
 def test_variational_dropout_draws_once_a_sentence():
     torch.manual_seed(0)
-    dropped = Dropout(0.4, variational=True)(torch.ones(50, 6, 40))
+    dropped = Dropout(0.4, variational=True)(torch.ones(50, 6, 40), Rows(torch.full((50,), 6), 6))
     assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
     assert not torch.equal(dropped[0], dropped[1])
     assert float((dropped == 0).float().mean()) == pytest.approx(0.4, abs=0.05)
     assert sorted(dropped.unique().tolist()) == pytest.approx([0, 1 / 0.6], rel=1e-4)
 
 
+def test_variational_dropout_draws_for_each_sentence_of_a_row():
+    torch.manual_seed(0)
+    rows = JoinedRows(torch.tensor([9, 4, 4]), 9)
+    dropped = rows.part(Dropout(0.5, variational=True)(torch.ones(2, 9, 40), rows))
+    draws = []
+    for sentence, length in zip(dropped, (9, 4, 4), strict=True):
+        assert torch.equal(sentence[:length], sentence[:1].expand(length, -1))
+        draws.append(sentence[0].tolist())
+    assert draws[0] != draws[1] != draws[2]
+
+
 def test_element_dropout_draws_for_every_token():
     torch.manual_seed(0)
-    dropped = Dropout(0.4, variational=False)(torch.ones(50, 6, 40))
+    dropped = Dropout(0.4, variational=False)(torch.ones(50, 6, 40), Rows(torch.full((50,), 6), 6))
     assert not torch.equal(dropped[:, 0], dropped[:, 1])
     assert float((dropped == 0).float().mean()) == pytest.approx(0.4, abs=0.05)
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_bilstm import BiLstmConfig
+from hf_bilstm import BiLstmConfig, BiLstmModel
 from hf_bilstm.models.embeddings import BiLstmEmbeddings, bigram_ids
 
 EXACT = 2**53  # integers below it are exact in the doubles of NumPy, ONNX and JavaScript
@@ -86,12 +86,25 @@ def test_token_dropout_puts_the_unknown_token_in_training_only(buckets):
     assert (ids == 7).all()
 
 
-def test_embedding_dropout_acts_in_training_only():
-    ids, lengths = torch.full((4, 5), 7), torch.full((4,), 5)
-    assert (make(True, embedding_dropout=0.5)(ids, lengths) == 0).any()
-    assert not (make(False, embedding_dropout=0.5)(ids, lengths) == 0).any()
-    shared = make(True, embedding_dropout=0.5, dropout_type="variational", bigram_buckets=0)(ids, lengths)
-    assert torch.equal(shared, shared[:, :1].expand_as(shared))
+@pytest.mark.parametrize("lengths", [[5, 5, 5, 5], [5, 2, 1, 2]], ids=["full", "ragged"])
+def test_embedding_dropout_acts_in_training_only(lengths):
+    ids, lengths = torch.full((4, 5), 7), torch.tensor(lengths)
+
+    def embed(**fields):
+        config = BiLstmConfig(vocab_size=50, embedding_size=6, hidden_size=4, embedding_dropout=0.5, **fields)
+        model = BiLstmModel(config)
+        rows, dropped = model.train().embed(ids, lengths)
+        whole = model.eval().embed(ids, lengths)
+        return rows.part(dropped), whole[0].part(whole[1])
+
+    dropped, whole = embed()
+    real = torch.arange(5) < lengths[:, None]
+    assert (dropped[real] == 0).any()
+    assert not (whole[real] == 0).any()
+    shared, _ = embed(dropout_type="variational")
+    for row, length in enumerate(lengths):
+        assert torch.equal(shared[row, :length], shared[row, :1].expand(length, -1))
+    assert len(shared[:, 0].unique(dim=0)) > 1  # each sentence has its own
 
 
 def test_a_model_without_padding_or_unknown_token():
