@@ -54,7 +54,7 @@ class Rows:
 class JoinedRows(Rows):
     """Sentences end to end in rows as long as the longest, with a place between one and the next.
 
-    A network over the rows must forget at these places what it has read: see `Resetting`.
+    A network over the rows must forget at these places what it has read (resetting.py).
 
     Args:
         lengths: (B,) tokens of each sentence, at least one of all.
