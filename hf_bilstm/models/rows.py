@@ -65,17 +65,16 @@ class JoinedRows(Rows):
 
     def __init__(self, lengths: Tensor, num_tokens: int) -> None:
         super().__init__(lengths, num_tokens)
-        starts = join_end_to_end(lengths.tolist())
-        width = int(lengths.max())
-        self._shape = int(starts.max()) // width + 1, width
-        places = starts.to(lengths.device)[:, None] + torch.arange(num_tokens, device=lengths.device)  # (B, T)
-        mask = torch.arange(num_tokens, device=lengths.device) < lengths[:, None]
-        self._places = places.masked_fill(~mask, 0)
-        size = self._shape[0] * width
-        self._tokens = lengths.new_zeros(size)  # (R * L,) place of each in the (B, T) of all sentences
-        self._tokens[places[mask]] = mask.flatten().nonzero().squeeze(1)
-        between = torch.ones(size, dtype=torch.bool, device=lengths.device)
-        between[places[mask]] = False
+        starts, num_rows = join_end_to_end(lengths.tolist())
+        positions = torch.arange(num_tokens, device=lengths.device)
+        mask = positions < lengths[:, None]  # (B, T)
+        places = (torch.tensor(starts, device=lengths.device)[:, None] + positions).masked_fill(~mask, 0)
+        real = mask.flatten().nonzero().squeeze(1)  # (N,) place of each token in the (B, T) of all sentences
+        taken = places.flatten()[real]  # (N,) and its place in the rows
+        self._shape = num_rows, int(lengths.max())
+        self._places = places
+        self._tokens = lengths.new_zeros(self._shape).flatten().index_copy_(0, taken, real)  # (R * L,) of `real`
+        between = torch.ones_like(self._tokens, dtype=torch.bool).index_fill_(0, taken, False)
         self.between = between.view(self._shape)
 
     def join(self, values: Tensor) -> Tensor:
@@ -113,14 +112,15 @@ def arrange(lengths: Tensor, num_tokens: int, can_reset: bool) -> Rows:
     return Rows(lengths, num_tokens)
 
 
-def join_end_to_end(lengths: list[int]) -> Tensor:
+def join_end_to_end(lengths: list[int]) -> tuple[list[int], int]:
     """Share sentences out among as few rows as best fit finds (Johnson 1974), the longest first.
 
     Args:
         lengths: Tokens of each sentence; a row has as many places as the longest.
 
     Returns:
-        (B,) place of each sentence's first token, counted over the rows one after the other; 0 where it has none.
+        Place of each sentence's first token, counted over the rows one after the other, 0 where it has none; and the
+        number of rows.
     """
     width = max(lengths)
     starts = [0] * len(lengths)
@@ -138,7 +138,7 @@ def join_end_to_end(lengths: list[int]) -> Tensor:
             room, row = rooms.pop(fit)
         starts[place] = row * width + width - room
         insort(rooms, (room - length - 1, row))  # one place stays between it and the next
-    return torch.tensor(starts)
+    return starts, num_rows
 
 
 def reversal_index(lengths: Tensor, num_tokens: int) -> Tensor:

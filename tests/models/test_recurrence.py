@@ -238,14 +238,15 @@ sizes_of_sentences = st.lists(st.integers(0, 30), min_size=1, max_size=12).filte
 
 @given(sizes_of_sentences)
 def test_sentences_joined_end_to_end_never_touch(lengths):
-    starts, width = join_end_to_end(lengths).tolist(), max(lengths)
+    starts, num_rows = join_end_to_end(lengths)
+    width = max(lengths)
     taken = sorted((start, start + length) for start, length in zip(starts, lengths, strict=True) if length)
     for (_, end), (start, _) in itertools.pairwise(taken):
         assert start > end or start % width == 0  # a place stays between them, or another row begins
     for start, end in taken:
         assert start // width == (end - 1) // width
     rows = {start // width for start, _ in taken}
-    assert rows == set(range(len(rows)))
+    assert rows == set(range(num_rows))
     halves = [sum(end - start for start, end in taken if start // width == row) for row in rows]
     assert sum(2 * half < width - 1 for half in halves) <= 1  # two such rows would be one
 
