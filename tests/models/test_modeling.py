@@ -487,6 +487,29 @@ def test_accumulated_gradients_equal_one_large_batch(use_crf, tmp_path):
         assert not torch.equal(value, before[name]), name
 
 
+@pytest.mark.parametrize("rnn_type", ["lstm", "gru"])
+def test_a_ragged_batch_trains_as_its_sentences_do_one_by_one(rnn_type):
+    features = {"bigram_buckets": 20, "num_hidden_layers": 2, "embedding_dropout": 0.0, "hidden_dropout": 0.0}
+    model = make_model("bioes", rnn_type=rnn_type, **features).train()
+    lengths = torch.tensor([9, 2, 1, 4, 3])
+    mask = (torch.arange(9) < lengths[:, None]).long()
+    ids, labels = torch.randint(VOCAB, (5, 9)), torch.randint(4, (5, 9))
+    count = int(lengths.sum())
+    together = model(ids, mask, labels=labels, num_items_in_batch=count)
+    together.loss.backward()
+    expected = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    model.zero_grad()
+    losses = []
+    for row, length in enumerate(lengths):
+        alone = model(ids[row : row + 1, :length], labels=labels[row : row + 1, :length], num_items_in_batch=count)
+        alone.loss.backward()
+        losses.append(alone.loss)
+        torch.testing.assert_close(alone.logits[0], together.logits[row, :length])
+    torch.testing.assert_close(sum(losses), together.loss)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-5)
+
+
 def test_the_stock_trainer_evaluates_and_predicts_the_viterbi_labels(tmp_path):
     model = make_model("bioes", scale=3.0)
     rows = [{"input_ids": torch.randint(VOCAB, (6,)), "labels": torch.zeros(6, dtype=torch.long)} for _ in range(5)]
