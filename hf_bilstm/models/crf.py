@@ -173,9 +173,14 @@ class LinearChainCrf(nn.Module):
         Returns:
             (B,), at most 0 without `rival_costs`; 0 for an empty row.
         """
-        rivals = emissions if rival_costs is None else emissions + rival_costs
-        found = self.path_scores(emissions, lengths, paths) - self.log_partition(rivals, lengths)
-        return found if rival_costs is not None else found.clamp(max=0.0)
+        if rival_costs is not None:
+            return self.path_scores(emissions, lengths, paths) - self.log_partition(emissions + rival_costs, lengths)
+        emissions = self._prepare(emissions, lengths)  # once for both
+        if emissions.numel() == 0:
+            return emissions.sum(dim=(1, 2))  # zeros that a training step can still go back from
+        scores = self._scores(emissions.device)
+        found = self._path_scores(emissions, lengths, paths, *scores)
+        return (found - log_partition(emissions, *scores, lengths)).clamp(max=0.0)
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Posterior probability of every state at every token.
