@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from .characters import PADDING_ID, UNKNOWN_ID
 from .configuration_bilstm import BiLstmConfig
-from .recurrence import BidirectionalLayer, like_lengths
-from .rows import Rows
+from .recurrence import BidirectionalLayer
+from .rows import Rows, like_lengths
 from .weights_version import module_version
 from .word_cache import WordCache
 

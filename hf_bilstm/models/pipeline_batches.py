@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .recurrence import like_lengths
+from .rows import like_lengths
 
 # Padded tokens of a batch, unless one text alone has more: bounds memory and what is lost to padding.
 _TOKEN_BUDGET = 16_384

@@ -90,34 +90,6 @@ def reverse(values: Tensor, reversal: Tensor | None) -> Tensor:
     return values.flip(1) if reversal is None else pick(values, reversal)
 
 
-def like_lengths(lengths: list[int], step_cost: int) -> list[tuple[int, int]]:
-    """Part rows that fall in length into groups, such that running the groups one by one costs least.
-
-    Args:
-        lengths: Tokens of each row, the longest first.
-        step_cost: What a step over a group costs beside its rows, in rows.
-
-    Returns:
-        First row, and row after the last, of every group.
-    """
-    firsts = [row for row in range(len(lengths)) if row == 0 or lengths[row] != lengths[row - 1]]  # of each length
-    bounds = [*firsts, len(lengths)]
-    least, begins = [0], [0]  # of the rows before each bound: least cost, and the bound where the last group begins
-    for bound in range(1, len(bounds)):
-        costs = [
-            least[first] + lengths[bounds[first]] * (step_cost + bounds[bound] - bounds[first])
-            for first in range(bound)
-        ]
-        begins.append(min(range(bound), key=costs.__getitem__))
-        least.append(costs[begins[-1]])
-    groups = []
-    bound = len(bounds) - 1
-    while bound:
-        groups.append((bounds[begins[bound]], bounds[bound]))
-        bound = begins[bound]
-    return groups[::-1]
-
-
 class BidirectionalLayer(nn.Module):
     """One layer: a network reading forward, one reading backward, and their outputs merged.
 

@@ -16,10 +16,9 @@ from hf_bilstm.models.recurrence import (
     BidirectionalLayer,
     BiRecurrentEncoder,
     Compaction,
-    like_lengths,
     pick,
 )
-from hf_bilstm.models.rows import JoinedRows, Rows, join_end_to_end, reversal_index
+from hf_bilstm.models.rows import JoinedRows, Rows, join_end_to_end, like_lengths, reversal_index
 
 INPUT, HIDDEN = 5, 4
 
